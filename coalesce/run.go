@@ -1,0 +1,54 @@
+// Copyright 2026 The netstack-offload Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package coalesce
+
+import (
+	"encoding/binary"
+
+	"gvisor.dev/gvisor/pkg/tcpip/checksum"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+)
+
+// PutHeader writes the headers of a merged packet, from the link header to the
+// TCP options, into dst, which must have HeaderLen bytes. Lengths and both
+// checksums are final; the TCP checksum is right if those of all members were.
+// It must not be called on a run of one packet.
+func (r *Run) PutHeader(dst []byte) {
+	dst = dst[:r.HeaderLen]
+	copy(dst, r.head)
+	ip, tcp := dst[r.f.net:r.f.l4], dst[r.f.l4:]
+	size := r.HeaderLen - r.f.net + r.PayloadLen
+	if r.f.key.version == 4 {
+		v4 := header.IPv4(ip)
+		v4.SetTotalLength(uint16(size))
+		v4.SetChecksum(0)
+		v4.SetChecksum(^v4.CalculateChecksum())
+	} else {
+		header.IPv6(ip).SetPayloadLength(uint16(size - header.IPv6MinimumSize))
+	}
+	tcp[tcpFlags] |= r.flags
+	binary.BigEndian.PutUint16(tcp[tcpChecksum:], 0)
+	sum := pseudoSum(ip, r.f.key.version, len(tcp)+r.PayloadLen)
+	sum = checksum.Combine(checksum.Checksum(tcp, sum), r.sum)
+	binary.BigEndian.PutUint16(tcp[tcpChecksum:], ^sum)
+}
+
+// CopyPayload copies the merged TCP payload, without padding, into dst, which
+// must have PayloadLen bytes.
+func (r *Run) CopyPayload(dst []byte) {
+	n := copyPayload(dst[:r.SegmentSize], r.head[r.f.payload:], r.tail)
+	for i := r.firstMember; i != none; i = r.t.members[i].next {
+		m := &r.t.members[i]
+		n += copyPayload(dst[n:n+m.size], m.head[m.start:], m.tail)
+	}
+}
+
+// copyPayload fills dst from first and then rest.
+func copyPayload(dst, first []byte, rest [][]byte) int {
+	n := copy(dst, first)
+	for i := 0; n < len(dst); i++ {
+		n += copy(dst[n:], rest[i])
+	}
+	return n
+}

@@ -1,0 +1,462 @@
+// Copyright 2026 The netstack-offload Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package coalesce
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/checksum"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+)
+
+// Packet describes one received packet. Its bytes stay the caller's.
+type Packet struct {
+	// Head begins with the link header and holds, contiguously, at least all
+	// headers. Where it ends before they do, the packet passes as Malformed.
+	Head []byte
+	// Tail is what follows Head, in order: nil for a contiguous packet.
+	Tail [][]byte
+	// LinkHdrLen is the length of the link header, a VLAN tag not included:
+	// 14 for Ethernet, 0 for bare IP.
+	LinkHdrLen int
+	// Protocol is the network protocol; 0x8100 for a frame with one VLAN tag
+	// behind its link header.
+	Protocol tcpip.NetworkProtocolNumber
+	// Vouched says that whoever delivers the packet answers for its TCP
+	// checksum, which is then not verified.
+	Vouched bool
+	// Exclude makes the packet pass, and close the run of its flow.
+	Exclude bool
+	// ID is returned in Run.ID.
+	ID int
+}
+
+func (p *Packet) size() int {
+	n := len(p.Head)
+	for _, b := range p.Tail {
+		n += len(b)
+	}
+	return n
+}
+
+// DefaultMaxPackets is the bound on packets held that a zero
+// Config.MaxPackets means.
+const DefaultMaxPackets = 4096
+
+// Config sets what a Table may do. The zero Config is the default.
+type Config struct {
+	// MaxPackets bounds the packets that a Table holds; see Table.Full. 0
+	// means DefaultMaxPackets.
+	MaxPackets int
+	// EndsHere, if not nil, is asked before a run takes its second packet
+	// whether packets to dst, an address of 4 or 16 bytes which it must not
+	// keep, may be merged at all. It is asked at most once for each run, and
+	// its last answer is remembered until the Table is empty.
+	EndsHere func(protocol tcpip.NetworkProtocolNumber, dst []byte) bool
+}
+
+const none = int32(-1)
+
+// Table coalesces batches of packets. Memory is kept from batch to batch, so
+// that in steady state nothing is allocated. A Table is not safe for concurrent
+// use. Create it with New.
+type Table struct {
+	cfg    Config
+	hasher Hasher
+
+	runs     []Run
+	freeRuns []int32
+	// The runs that wait to leave, oldest first, are a list through Run.later.
+	oldest, newest int32
+
+	members     []member
+	freeMembers []int32
+
+	// buckets holds for each hash the first of a list, through Run.sameHash,
+	// of open runs and of fences.
+	buckets []int32
+
+	held   int    // packets in all runs
+	fences int    // fragments that later packets must not join runs across
+	clock  uint64 // packets taken
+	popped int32  // the run last handed out
+
+	local struct { // the last answer of EndsHere
+		known, answer bool
+		version       uint8
+		dst           [2]uint64
+	}
+}
+
+// member is a packet of a run, its first excepted.
+type member struct {
+	head  []byte
+	tail  [][]byte
+	start int // of the payload in head
+	size  int // of the payload
+	next  int32
+}
+
+// Run is one packet leaving a Table: a single one as it came, or several merged
+// into one. It belongs to the Table and is valid until the next call of Add or
+// Pop. The fields are for reading.
+type Run struct {
+	// ID is that of the first packet.
+	ID int
+	// Count is the number of packets. With 1, the packet with this ID leaves
+	// as it came, and of what follows only ID and Count mean anything.
+	Count int
+	// SegmentSize is the TCP payload of each packet, in bytes; the last may
+	// have less.
+	SegmentSize int
+	// FixedID tells that all packets had the same IPv4 ID, which splitting has
+	// to restore; otherwise IDs count up by one.
+	FixedID bool
+	// Vouched tells that the checksum of a packet in the run was not verified.
+	Vouched bool
+	// LinkHdrLen is Packet.LinkHdrLen of the first packet; HeaderLen is the
+	// length of all headers, from the link header to the TCP options.
+	LinkHdrLen, HeaderLen int
+	// PayloadLen is the merged TCP payload in bytes.
+	PayloadLen int
+
+	t    *Table
+	head []byte
+	tail [][]byte
+	f    facts
+
+	firstMember, lastMember int32
+	later                   int32
+	sameHash                int32
+	bucket                  uint32
+	inTable                 bool // open, or a fence
+	fence                   bool
+
+	flags   byte // FIN and PSH of the last member
+	ids     idMode
+	nextSeq uint32
+	sum     uint16 // of the payload
+	begun   uint64 // Table.clock when the first packet came
+}
+
+// New returns an empty Table. A nil cfg means the defaults.
+func New(cfg *Config) *Table {
+	t := &Table{hasher: NewHasher(), oldest: none, newest: none, popped: none}
+	if cfg != nil {
+		t.cfg = *cfg
+	}
+	if t.cfg.MaxPackets <= 0 {
+		t.cfg.MaxPackets = DefaultMaxPackets
+	}
+	n := 16
+	for n < t.cfg.MaxPackets {
+		n *= 2
+	}
+	t.buckets = make([]int32, n)
+	for i := range t.buckets {
+		t.buckets[i] = none
+	}
+	return t
+}
+
+// Full reports that the Table holds as many packets as it may: before the next
+// Add the oldest run has to leave by Pop.
+func (t *Table) Full() bool { return t.held >= t.cfg.MaxPackets }
+
+// Add takes a packet and returns what became of it. p's bytes must stay as they
+// are until the run that they are part of has been popped and used; p itself
+// may be used again at once. Adding to a Table that is Full exceeds the bound
+// but does no other harm.
+func (t *Table) Add(p *Packet) Verdict {
+	t.releasePopped()
+	t.clock++
+	t.held++
+	var f facts
+	f.parse(p)
+	if f.key.version == 0 || f.key.proto != protoTCP {
+		t.push(p, &f)
+		return f.verdict
+	}
+	if f.verdict == Fragment {
+		t.addFence(p, &f)
+		return Fragment
+	}
+
+	hash := t.hasher.key(&f.key)
+	bucket := t.bucket(hash ^ t.hasher.link(p.Head[:f.net]))
+	verdict := f.verdict
+	if i := t.find(bucket, &f, p); i != none {
+		if verdict == Started {
+			if verdict = t.join(i, p, &f); verdict.Joined() {
+				return verdict
+			}
+		}
+		t.unlink(i)
+	}
+	canStart := verdict <= NotLocal
+	if canStart && p.Head[f.l4+tcpFlags]&(flagFin|flagPsh) != 0 {
+		if verdict == Started {
+			verdict = Alone
+		}
+		canStart = false
+	}
+	i := t.push(p, &f)
+	if canStart {
+		t.link(i, bucket)
+	}
+	return verdict
+}
+
+// Pop hands out the oldest run, or nil if there is none.
+func (t *Table) Pop() *Run {
+	t.releasePopped()
+	i := t.oldest
+	if i == none {
+		t.local.known = false
+		return nil
+	}
+	r := &t.runs[i]
+	t.oldest = r.later
+	if t.oldest == none {
+		t.newest = none
+	}
+	if r.inTable {
+		t.unlink(i)
+	}
+	t.held -= r.Count
+	t.popped = i
+	return r
+}
+
+func (t *Table) bucket(hash uint64) uint32 {
+	return uint32(hash) & uint32(len(t.buckets)-1)
+}
+
+// find returns the open run of the packet's flow, or none.
+func (t *Table) find(bucket uint32, f *facts, p *Packet) int32 {
+	for i := t.buckets[bucket]; i != none; i = t.runs[i].sameHash {
+		r := &t.runs[i]
+		if r.f.key == f.key && !r.fence && r.f.net == f.net && bytes.Equal(r.head[:f.net], p.Head[:f.net]) {
+			return i
+		}
+	}
+	return none
+}
+
+// link puts a run where find sees it.
+func (t *Table) link(i int32, bucket uint32) {
+	r := &t.runs[i]
+	r.bucket, r.inTable = bucket, true
+	r.sameHash = t.buckets[bucket]
+	t.buckets[bucket] = i
+}
+
+// unlink closes a run, or drops a fence.
+func (t *Table) unlink(i int32) {
+	r := &t.runs[i]
+	at := &t.buckets[r.bucket]
+	for *at != i {
+		at = &t.runs[*at].sameHash
+	}
+	*at = r.sameHash
+	r.inTable = false
+	if r.fence {
+		t.fences--
+	}
+}
+
+// findFence returns the last fragment of k's addresses and protocol, or none.
+func (t *Table) findFence(bucket uint32, k *flowKey) int32 {
+	for i := t.buckets[bucket]; i != none; i = t.runs[i].sameHash {
+		if r := &t.runs[i]; r.fence && r.f.key == *k {
+			return i
+		}
+	}
+	return none
+}
+
+// addFence takes a fragment. Which runs it closes is found out when a packet
+// wants to join one, so that a flood of fragments costs no search.
+func (t *Table) addFence(p *Packet, f *facts) {
+	f.key = f.key.portless()
+	bucket := t.bucket(t.hasher.key(&f.key))
+	if i := t.findFence(bucket, &f.key); i != none {
+		t.unlink(i)
+	}
+	i := t.push(p, f)
+	t.runs[i].fence = true
+	t.link(i, bucket)
+	t.fences++
+}
+
+// fenced reports whether a fragment came since r was begun.
+func (t *Table) fenced(r *Run) bool {
+	if t.fences == 0 {
+		return false
+	}
+	k := r.f.key.portless()
+	i := t.findFence(t.bucket(t.hasher.key(&k)), &k)
+	return i != none && t.runs[i].begun > r.begun
+}
+
+// push appends a run of one packet to the order of leaving.
+func (t *Table) push(p *Packet, f *facts) int32 {
+	var i int32
+	if n := len(t.freeRuns); n > 0 {
+		i = t.freeRuns[n-1]
+		t.freeRuns = t.freeRuns[:n-1]
+	} else {
+		t.runs = append(t.runs, Run{})
+		i = int32(len(t.runs) - 1)
+	}
+	r := &t.runs[i]
+	*r = Run{
+		ID: p.ID, Count: 1, LinkHdrLen: p.LinkHdrLen, Vouched: p.Vouched,
+		t: t, head: p.Head, tail: p.Tail, f: *f,
+		firstMember: none, lastMember: none, later: none, begun: t.clock,
+	}
+	if f.verdict == Started {
+		r.HeaderLen, r.SegmentSize, r.PayloadLen = f.payload, f.end-f.payload, f.end-f.payload
+		r.nextSeq = binary.BigEndian.Uint32(p.Head[f.l4+tcpSeq:]) + uint32(r.PayloadLen)
+	}
+	if t.newest == none {
+		t.oldest = i
+	} else {
+		t.runs[t.newest].later = i
+	}
+	t.newest = i
+	return i
+}
+
+// releasePopped makes the storage of the run last handed out free again.
+func (t *Table) releasePopped() {
+	if t.popped == none {
+		return
+	}
+	r := &t.runs[t.popped]
+	for m := r.firstMember; m != none; {
+		next := t.members[m].next
+		t.members[m] = member{}
+		t.freeMembers = append(t.freeMembers, m)
+		m = next
+	}
+	*r = Run{}
+	t.freeRuns = append(t.freeRuns, t.popped)
+	t.popped = none
+}
+
+// join adds the packet to run i if every rule allows it.
+func (t *Table) join(i int32, p *Packet, f *facts) Verdict {
+	r := &t.runs[i]
+	if v := t.mayJoin(r, p, f); v != Merged {
+		return v
+	}
+	if r.Count == 1 {
+		r.sum = payloadSum(r.head, &r.f)
+	}
+	sum := payloadSum(p.Head, f)
+	if r.PayloadLen&1 != 0 {
+		sum = sum<<8 | sum>>8 // RFC 1071, section 2 (B): odd bytes swap
+	}
+	size := f.end - f.payload
+	r.sum = checksum.Combine(r.sum, sum)
+	r.Count++
+	r.Vouched = r.Vouched || p.Vouched
+	r.FixedID = r.ids == idFixed
+	r.PayloadLen += size
+	r.nextSeq += uint32(size)
+	r.flags = p.Head[f.l4+tcpFlags] & (flagFin | flagPsh)
+	t.addMember(r, member{head: p.Head, tail: p.Tail, start: f.payload, size: size, next: none})
+
+	verdict := Merged
+	switch {
+	case r.flags&flagFin != 0:
+		verdict = MergedFin
+	case r.flags&flagPsh != 0:
+		verdict = MergedPush
+	case size < r.SegmentSize:
+		verdict = MergedShort
+	}
+	if verdict != Merged {
+		t.unlink(i)
+	}
+	return verdict
+}
+
+// mayJoin applies the rules, the cheap ones first, and notes in r what they
+// settle about it.
+func (t *Table) mayJoin(r *Run, p *Packet, f *facts) Verdict {
+	if t.fenced(r) {
+		return Fenced
+	}
+	if v := sameIP(r, p, f); v != Merged {
+		return v
+	}
+	if v := sameTCP(r, p, f); v != Merged {
+		return v
+	}
+	ids := r.ids
+	if f.key.version == 4 {
+		var ok bool
+		if ids, ok = r.nextIDMode(binary.BigEndian.Uint16(p.Head[f.net+4:])); !ok {
+			return IDDiffers
+		}
+	}
+	size := f.end - f.payload
+	switch {
+	case size > r.SegmentSize:
+		return Longer
+	case r.HeaderLen-r.f.net+r.PayloadLen+size > maxIPPacket:
+		return TooLarge
+	case r.Count == 1 && !t.endsHere(r):
+		return NotLocal
+	case !p.Vouched && !tcpChecksumOK(p.Head, p.Tail, f):
+		return BadChecksum
+	}
+	// The first packet is verified only now: many never get a second.
+	if r.Count == 1 && !r.Vouched && !tcpChecksumOK(r.head, r.tail, &r.f) {
+		return HeldBadChecksum
+	}
+	r.ids = ids
+	return Merged
+}
+
+// endsHere asks Config.EndsHere, and remembers the answer for the next run.
+func (t *Table) endsHere(r *Run) bool {
+	if t.cfg.EndsHere == nil {
+		return true
+	}
+	l, k := &t.local, &r.f.key
+	if l.known && l.version == k.version && l.dst == k.dst {
+		return l.answer
+	}
+	ip := r.head[r.f.net:]
+	protocol, dst := header.IPv4ProtocolNumber, ip[16:20]
+	if k.version == 6 {
+		protocol, dst = header.IPv6ProtocolNumber, ip[24:40]
+	}
+	l.known, l.version, l.dst = true, k.version, k.dst
+	l.answer = t.cfg.EndsHere(protocol, dst)
+	return l.answer
+}
+
+func (t *Table) addMember(r *Run, m member) {
+	var i int32
+	if n := len(t.freeMembers); n > 0 {
+		i = t.freeMembers[n-1]
+		t.freeMembers = t.freeMembers[:n-1]
+		t.members[i] = m
+	} else {
+		t.members = append(t.members, m)
+		i = int32(len(t.members) - 1)
+	}
+	if r.lastMember == none {
+		r.firstMember = i
+	} else {
+		t.members[r.lastMember].next = i
+	}
+	r.lastMember = i
+}
