@@ -1,0 +1,116 @@
+// Copyright 2026 The netstack-offload Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestMain plays the roles of the demo's other processes: there the program that
+// starts itself again is the test.
+func TestMain(m *testing.M) {
+	if code, ok := playRole(); ok {
+		os.Exit(code)
+	}
+	os.Exit(m.Run())
+}
+
+// demo runs the whole demo, a short run of each mode.
+func demo(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	args = append([]string{"-rounds", "1", "-duration", "100ms"}, args...)
+	code = run(ctx, args, &out, &errs)
+	return out.String(), errs.String(), code
+}
+
+func checkReport(t *testing.T, stdout string, want report) {
+	t.Helper()
+	var got report
+	if err := json.Unmarshal([]byte(stdout), &got); err != nil {
+		t.Fatalf("%v in %q", err, stdout)
+	}
+	if got.Link != want.Link || got.MTU != want.MTU || got.Flows != want.Flows || got.IPv6 != want.IPv6 {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	modes := map[string]int{}
+	for _, r := range got.Rows {
+		modes[r.Direction]++
+		if r.Gbps <= 0 || r.Packets == 0 || r.MeanBytes <= 0 || r.Ratio <= 0 || len(r.Rates) != 1 {
+			t.Errorf("row %+v", r)
+		}
+		if r.Mode[:7] == "fdbased" && !strings.Contains(r.Mode, "GRO") && r.MeanBytes > float64(got.MTU) {
+			t.Errorf("%s: packets of %v bytes with an MTU of %d", r.label, r.MeanBytes, got.MTU)
+		}
+	}
+	for direction, n := range modes {
+		if n != 4 {
+			t.Errorf("%s: %d rows", direction, n)
+		}
+	}
+}
+
+func TestMemory(t *testing.T) {
+	stdout, stderr, code := demo(t, "-link", "memory", "-json", "-flows", "2", "-ipv6", "-mtu", "1400")
+	if code != 0 {
+		t.Fatal(stderr)
+	}
+	checkReport(t, stdout, report{Link: "memory", MTU: 1400, Flows: 2, IPv6: true})
+}
+
+func TestTUN(t *testing.T) {
+	for name, c := range map[string]struct {
+		args []string
+		want report
+	}{
+		"IPv4": {nil, report{MTU: 1500, Flows: 1}},
+		"IPv6": {[]string{"-ipv6", "-flows", "3", "-mtu", "9000"}, report{MTU: 9000, Flows: 3, IPv6: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stdout, stderr, code := demo(t, append(c.args, "-link", "tun", "-json")...)
+			if code != 0 && strings.Contains(stderr, "use -link auto") {
+				t.Skip(stderr)
+			}
+			if code != 0 {
+				t.Fatal(stderr)
+			}
+			c.want.Link = "TUN between kernel and netstack"
+			checkReport(t, stdout, c.want)
+		})
+	}
+}
+
+func TestFlags(t *testing.T) {
+	for _, c := range []struct{ args, want string }{
+		{"-flows 0", "stackdemo: -flows 0: choose 1 to 64"},
+		{"-flows many", "see stackdemo -h"},
+		{"-mtu 576", "stackdemo: -mtu 576: choose 1280 to 65535"},
+		{"-duration 1ms", "stackdemo: -duration 1ms: choose"},
+		{"-rounds 0", "stackdemo: -rounds 0: choose"},
+		{"-stall 0s", "stackdemo: -stall 0s: choose"},
+		{"-link veth", `stackdemo: -link "veth": choose auto, tun or memory`},
+		{"-nonesuch", "see stackdemo -h"},
+		{"now", "stackdemo: \"now\" is not a flag"},
+	} {
+		var stderr bytes.Buffer
+		code := run(t.Context(), strings.Fields(c.args), io.Discard, &stderr)
+		got := stderr.String()
+		if code == 0 || !strings.HasPrefix(got, "stackdemo: ") || !strings.Contains(got, c.want) {
+			t.Errorf("%s: exit code %d, %q", c.args, code, got)
+		}
+	}
+	if _, err := parse([]string{"-h"}, io.Discard); err != flag.ErrHelp {
+		t.Errorf("-h: %v", err)
+	}
+}
