@@ -67,13 +67,15 @@ type Table struct {
 	cfg    Config
 	hasher Hasher
 
-	runs     []Run
-	freeRuns []int32
+	// Slots are used again while a batch lasts, through the free lists, and
+	// cleared all at once when the Table is empty.
+	runs    []Run
+	freeRun int32 // list through Run.later
 	// The runs that wait to leave, oldest first, are a list through Run.later.
 	oldest, newest int32
 
-	members     []member
-	freeMembers []int32
+	members    []member
+	freeMember int32 // list through member.next
 
 	// buckets holds for each hash the first of a list, through Run.sameHash,
 	// of open runs and of fences.
@@ -93,11 +95,10 @@ type Table struct {
 
 // member is a packet of a run, its first excepted.
 type member struct {
-	head  []byte
-	tail  [][]byte
-	start int // of the payload in head
-	size  int // of the payload
-	next  int32
+	payload []byte   // with size bytes or, if it goes on in tail, fewer
+	tail    [][]byte // empty if it does not
+	size    int32
+	next    int32
 }
 
 // Run is one packet leaving a Table: a single one as it came, or several merged
@@ -144,7 +145,7 @@ type Run struct {
 
 // New returns an empty Table. A nil cfg means the defaults.
 func New(cfg *Config) *Table {
-	t := &Table{hasher: NewHasher(), oldest: none, newest: none, popped: none}
+	t := &Table{hasher: NewHasher(), oldest: none, newest: none, popped: none, freeRun: none, freeMember: none}
 	if cfg != nil {
 		t.cfg = *cfg
 	}
@@ -177,7 +178,7 @@ func (t *Table) Add(p *Packet) Verdict {
 	var f facts
 	f.parse(p)
 	if f.key.version == 0 || f.key.proto != protoTCP {
-		t.push(p, &f)
+		t.push(p, &f, false)
 		return f.verdict
 	}
 	if f.verdict == Fragment {
@@ -203,7 +204,7 @@ func (t *Table) Add(p *Packet) Verdict {
 		}
 		canStart = false
 	}
-	i := t.push(p, &f)
+	i := t.push(p, &f, canStart)
 	if canStart {
 		t.link(i, bucket)
 	}
@@ -215,7 +216,7 @@ func (t *Table) Pop() *Run {
 	t.releasePopped()
 	i := t.oldest
 	if i == none {
-		t.local.known = false
+		t.reset()
 		return nil
 	}
 	r := &t.runs[i]
@@ -286,7 +287,7 @@ func (t *Table) addFence(p *Packet, f *facts) {
 	if i := t.findFence(bucket, &f.key); i != none {
 		t.unlink(i)
 	}
-	i := t.push(p, f)
+	i := t.push(p, f, true)
 	t.runs[i].fence = true
 	t.link(i, bucket)
 	t.fences++
@@ -302,25 +303,22 @@ func (t *Table) fenced(r *Run) bool {
 	return i != none && t.runs[i].begun > r.begun
 }
 
-// push appends a run of one packet to the order of leaving.
-func (t *Table) push(p *Packet, f *facts) int32 {
-	var i int32
-	if n := len(t.freeRuns); n > 0 {
-		i = t.freeRuns[n-1]
-		t.freeRuns = t.freeRuns[:n-1]
+// push appends a run of one packet to the order of leaving. Unless join or
+// findFence is going to look at it, its place in that order is all that is kept.
+func (t *Table) push(p *Packet, f *facts, keep bool) int32 {
+	i := t.freeRun
+	if i != none {
+		t.freeRun = t.runs[i].later
 	} else {
 		t.runs = append(t.runs, Run{})
 		i = int32(len(t.runs) - 1)
 	}
 	r := &t.runs[i]
-	*r = Run{
-		ID: p.ID, Count: 1, LinkHdrLen: p.LinkHdrLen, Vouched: p.Vouched,
-		t: t, head: p.Head, tail: p.Tail, f: *f,
-		firstMember: none, lastMember: none, later: none, begun: t.clock,
-	}
-	if f.verdict == Started {
-		r.HeaderLen, r.SegmentSize, r.PayloadLen = f.payload, f.end-f.payload, f.end-f.payload
-		r.nextSeq = binary.BigEndian.Uint32(p.Head[f.l4+tcpSeq:]) + uint32(r.PayloadLen)
+	r.ID, r.Count = p.ID, 1
+	r.firstMember, r.lastMember, r.later = none, none, none
+	r.inTable, r.fence = false, false
+	if keep {
+		r.begin(t, p, f)
 	}
 	if t.newest == none {
 		t.oldest = i
@@ -331,21 +329,41 @@ func (t *Table) push(p *Packet, f *facts) int32 {
 	return i
 }
 
+// begin notes what join and findFence have to know of a run's first packet.
+func (r *Run) begin(t *Table, p *Packet, f *facts) {
+	size := f.end - f.payload
+	r.t, r.head, r.tail, r.f, r.begun = t, p.Head, p.Tail, *f, t.clock
+	r.SegmentSize, r.PayloadLen = size, size
+	r.LinkHdrLen, r.HeaderLen = p.LinkHdrLen, f.payload
+	r.Vouched, r.FixedID = p.Vouched, false
+	r.flags, r.ids, r.sum = 0, idOpen, 0
+	if f.verdict == Started {
+		r.nextSeq = binary.BigEndian.Uint32(p.Head[f.l4+tcpSeq:]) + uint32(size)
+	}
+}
+
 // releasePopped makes the storage of the run last handed out free again.
 func (t *Table) releasePopped() {
 	if t.popped == none {
 		return
 	}
 	r := &t.runs[t.popped]
-	for m := r.firstMember; m != none; {
-		next := t.members[m].next
-		t.members[m] = member{}
-		t.freeMembers = append(t.freeMembers, m)
-		m = next
+	if r.firstMember != none {
+		t.members[r.lastMember].next = t.freeMember
+		t.freeMember = r.firstMember
 	}
-	*r = Run{}
-	t.freeRuns = append(t.freeRuns, t.popped)
+	r.later = t.freeRun
+	t.freeRun = t.popped
 	t.popped = none
+}
+
+// reset forgets everything that an empty Table still refers to.
+func (t *Table) reset() {
+	clear(t.runs)
+	clear(t.members)
+	t.runs, t.members = t.runs[:0], t.members[:0]
+	t.freeRun, t.freeMember = none, none
+	t.local.known = false
 }
 
 // join adds the packet to run i if every rule allows it.
@@ -369,7 +387,7 @@ func (t *Table) join(i int32, p *Packet, f *facts) Verdict {
 	r.PayloadLen += size
 	r.nextSeq += uint32(size)
 	r.flags = p.Head[f.l4+tcpFlags] & (flagFin | flagPsh)
-	t.addMember(r, member{head: p.Head, tail: p.Tail, start: f.payload, size: size, next: none})
+	t.addMember(r, p, f)
 
 	verdict := Merged
 	switch {
@@ -443,16 +461,19 @@ func (t *Table) endsHere(r *Run) bool {
 	return l.answer
 }
 
-func (t *Table) addMember(r *Run, m member) {
-	var i int32
-	if n := len(t.freeMembers); n > 0 {
-		i = t.freeMembers[n-1]
-		t.freeMembers = t.freeMembers[:n-1]
-		t.members[i] = m
+func (t *Table) addMember(r *Run, p *Packet, f *facts) {
+	i := t.freeMember
+	if i != none {
+		t.freeMember = t.members[i].next
 	} else {
-		t.members = append(t.members, m)
+		t.members = append(t.members, member{})
 		i = int32(len(t.members) - 1)
 	}
+	m := &t.members[i]
+	m.payload = p.Head[f.payload:min(f.end, len(p.Head))]
+	m.tail = p.Tail
+	m.size = int32(f.end - f.payload)
+	m.next = none
 	if r.lastMember == none {
 		r.firstMember = i
 	} else {
