@@ -40,7 +40,7 @@ func (r *Run) CopyPayload(dst []byte) {
 	n := copyPayload(dst[:r.SegmentSize], r.head[r.f.payload:], r.tail)
 	for i := r.firstMember; i != none; i = r.t.members[i].next {
 		m := &r.t.members[i]
-		n += copyPayload(dst[n:n+m.size], m.head[m.start:], m.tail)
+		n += copyPayload(dst[n:n+int(m.size)], m.payload, m.tail)
 	}
 }
 

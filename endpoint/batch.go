@@ -196,7 +196,7 @@ func (b *batch) deliverQueued(a *attachment, items []item) {
 			Vouched:    vouched,
 			ID:         i,
 		}
-		b.pkt.Head, b.pkt.Tail = b.split(it.pkt)
+		b.pkt.Head, b.pkt.Tail = b.split(it.protocol, it.pkt)
 		if b.table.Full() {
 			b.popQueued(a, items)
 		}
@@ -228,6 +228,11 @@ func (b *batch) popQueued(a *attachment, items []item) bool {
 	return true
 }
 
+const (
+	ethertypeVLAN = 0x8100
+	vlanTagLen    = 4
+)
+
 // contiguousHead is how many bytes a view must hold to be taken for the place of
 // all headers: Ethernet, a VLAN tag, IPv6, and TCP with 40 bytes of options
 // come to 118. Longer chains of headers lie in one view or are gathered.
@@ -238,7 +243,7 @@ const gatheredHead = 512
 
 // split returns the packet's bytes as coalesce.Packet wants them, without
 // changing the packet.
-func (b *batch) split(pkt *stack.PacketBuffer) (head []byte, tail [][]byte) {
+func (b *batch) split(protocol tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffer) (head []byte, tail [][]byte) {
 	views, off := pkt.AsViewList()
 	v := views.Front()
 	for v != nil && off >= v.Size() {
@@ -254,7 +259,7 @@ func (b *batch) split(pkt *stack.PacketBuffer) (head []byte, tail [][]byte) {
 		return head, nil
 	}
 	first := len(b.tails)
-	if holdsHeaders(head, len(pkt.LinkHeader().Slice())) {
+	if holdsHeaders(head, networkOffset(protocol, pkt)) {
 		for ; v != nil; v = v.Next() {
 			b.tails = append(b.tails, v.AsSlice())
 		}
@@ -273,8 +278,19 @@ func (b *batch) split(pkt *stack.PacketBuffer) (head []byte, tail [][]byte) {
 	return b.heads[at:len(b.heads):len(b.heads)], b.tails[first:len(b.tails):len(b.tails)]
 }
 
+// networkOffset is where the packet's IP header begins: behind a VLAN tag if it
+// has one.
+func networkOffset(protocol tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffer) int {
+	n := len(pkt.LinkHeader().Slice())
+	if protocol == ethertypeVLAN {
+		n += vlanTagLen
+	}
+	return n
+}
+
 // holdsHeaders reports whether head, a packet's first view, can be taken to hold
-// all headers: it is long enough, and no IPv6 extension headers follow.
+// all headers: it is long enough, and no IPv6 extension headers follow the IP
+// header at net.
 func holdsHeaders(head []byte, net int) bool {
 	if len(head) < contiguousHead || net+header.IPv6MinimumSize > len(head) {
 		return false

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/link/nested"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
@@ -142,6 +141,10 @@ func (e *Endpoint) DeliverNetworkPacket(protocol tcpip.NetworkProtocolNumber, pk
 	a.shardOf(e, protocol, pkt).push(e, a, protocol, pkt)
 }
 
+// gsoMaxSize is what the IPv4 header can say. (header.IPv4MaximumPayloadSize is
+// one more.)
+const gsoMaxSize = 65535
+
 // GSOMaxSize implements stack.GSOEndpoint: the lower link's, at most 65535.
 func (e *Endpoint) GSOMaxSize() uint32 {
 	lower := e.Endpoint.GSOMaxSize()
@@ -149,9 +152,9 @@ func (e *Endpoint) GSOMaxSize() uint32 {
 	case !e.segments():
 		return lower
 	case e.Endpoint.SupportedGSO() == stack.HostGSOSupported && lower > 0:
-		return min(lower, header.IPv4MaximumPayloadSize)
+		return min(lower, gsoMaxSize)
 	}
-	return header.IPv4MaximumPayloadSize
+	return gsoMaxSize
 }
 
 // SupportedGSO implements stack.GSOEndpoint. It is HostGSOSupported whatever the

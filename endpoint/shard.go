@@ -74,11 +74,11 @@ func (a *attachment) shardOf(e *Endpoint, protocol tcpip.NetworkProtocolNumber, 
 	if v := views.Front(); v != nil && off < v.Size() {
 		p.Head = v.AsSlice()[off:]
 	}
-	if len(p.Head) < pkt.Size() && !holdsHeaders(p.Head, p.LinkHdrLen) {
+	if len(p.Head) < pkt.Size() && !holdsHeaders(p.Head, networkOffset(protocol, pkt)) {
 		b := e.batches.Get().(*batch)
 		defer e.batches.Put(b)
 		defer b.finish()
-		p.Head, _ = b.split(pkt)
+		p.Head, _ = b.split(protocol, pkt)
 	}
 	return &a.shards[e.hasher.Hash(&p)%uint64(len(a.shards))]
 }

@@ -65,11 +65,14 @@ type Splitter struct {
 func (s *Splitter) Init(head []byte, size int, o Options) error {
 	*s = Splitter{head: head, opts: o, net: o.LinkHdrLen}
 	fits := size-o.LinkHdrLen <= o.MTU
-	if fits && !o.Partial {
+	if fits && !o.Partial && o.SegmentSize <= 0 {
 		return nil
 	}
 	if err := s.parse(size); err != nil {
-		if fits && err == ErrNotTCP {
+		switch {
+		case fits && !o.Partial:
+			return nil // nothing to split, nothing to finish
+		case fits && err == ErrNotTCP:
 			return ErrMalformed // a partial checksum that nobody can finish
 		}
 		return err
@@ -81,6 +84,9 @@ func (s *Splitter) Init(head []byte, size int, o Options) error {
 	s.size = o.SegmentSize
 	if s.size <= 0 || s.size > room {
 		s.size = room
+	}
+	if s.payload <= s.size && !o.Partial {
+		return nil
 	}
 	s.count = max(1, (s.payload+s.size-1)/max(1, s.size))
 	s.prepare()

@@ -108,13 +108,26 @@ func (q *queue) full(size int, mayWait bool) bool {
 	return n >= packets || n > 0 && q.bytes+size > bytes
 }
 
+// wasRead notes a Read, which may have needed no packet of the queue.
+func (q *queue) wasRead() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.alive()
+}
+
+// alive tells those who wait, or would, that somebody reads. It is called with mu
+// held.
+func (q *queue) alive() {
+	q.room.Progress()
+	q.stalled = false
+}
+
 // pop removes the oldest packet, which becomes the caller's. If there is none it
 // waits for one if it may, and otherwise returns nil.
 func (q *queue) pop(wait bool) (*stack.PacketBuffer, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.room.Progress()
-	q.stalled = false
+	q.alive()
 	for q.first == len(q.pkts) && !q.closed {
 		if !wait {
 			return nil, nil

@@ -61,7 +61,7 @@ func (l *Link) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 			break
 		}
 		size := r.cut.NextLen()
-		if len(bufs[n]) < offset+size {
+		if len(bufs[n])-size < offset { // the other way round offset+size may overflow
 			if n == 0 {
 				return 0, ErrShortBuffer
 			}
@@ -75,6 +75,7 @@ func (l *Link) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 		}
 	}
 	r.packets.Add(uint64(n))
+	l.queue.wasRead()
 	return n, nil
 }
 
@@ -83,14 +84,14 @@ func (l *Link) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 // called with reader.mu held.
 func (l *Link) next(wait bool) error {
 	r := &l.reader
-	link := outbound.Link{MTU: l.MTU()}
 	for {
 		pkt, err := l.queue.pop(wait)
 		if pkt == nil {
 			return err
 		}
 		r.pkt = pkt
-		if err := r.cut.Init(pkt, link); err == nil {
+		// The MTU may have changed while pop waited.
+		if err := r.cut.Init(pkt, outbound.Link{MTU: l.MTU()}); err == nil {
 			return nil
 		}
 		r.unsplittable.Add(1)

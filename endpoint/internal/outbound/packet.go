@@ -110,8 +110,7 @@ func (p *Packet) Copy(dst []byte) {
 	_, n := p.seg.Payload(i)
 	hdrLen := p.seg.HeaderLen()
 	payload := dst[hdrLen : hdrLen+n]
-	p.cursor.read(payload)
-	p.seg.PutHeader(dst, i, checksum.Checksum(payload, 0))
+	p.seg.PutHeader(dst, i, p.cursor.readSum(payload))
 }
 
 // Share returns the next packet as a new PacketBuffer, which the caller owns. It
@@ -230,6 +229,21 @@ func (c *cursor) skip(n int) { c.each(n, func([]byte) {}) }
 
 func (c *cursor) read(dst []byte) {
 	c.each(len(dst), func(b []byte) { dst = dst[copy(dst, b):] })
+}
+
+// readSum is read, and returns the sum of what was read.
+func (c *cursor) readSum(dst []byte) (sum uint16) {
+	odd := false
+	c.each(len(dst), func(b []byte) {
+		part := copySum(dst[:len(b)], b)
+		if odd {
+			part = part<<8 | part>>8
+		}
+		sum = checksum.Combine(sum, part)
+		odd = odd != (len(b)&1 != 0)
+		dst = dst[len(b):]
+	})
+	return sum
 }
 
 func (c *cursor) sum(n int) uint16 {
