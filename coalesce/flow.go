@@ -20,6 +20,13 @@ type flowKey struct {
 	version  uint8
 }
 
+// equal is ==, which the compiler makes a call of.
+func (k *flowKey) equal(o *flowKey) bool {
+	return k.src[0] == o.src[0] && k.dst[0] == o.dst[0] &&
+		k.ports == o.ports && k.label == o.label && k.proto == o.proto && k.version == o.version &&
+		k.src[1] == o.src[1] && k.dst[1] == o.dst[1]
+}
+
 // portless is the key under which a fragment of k's flow is found.
 func (k *flowKey) portless() flowKey {
 	p := *k

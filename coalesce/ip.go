@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 )
 
@@ -103,12 +102,25 @@ func (f *facts) parseIPv4(p *Packet) {
 		f.refuse(IPOptions)
 	case flags&0x8000 != 0:
 		f.refuse(ReservedFlag)
-	case checksum.Checksum(ip[:header.IPv4MinimumSize], 0) != 0xffff:
+	case !ipv4ChecksumOK(ip):
 		f.refuse(BadIPChecksum)
 	case binary.BigEndian.Uint16(ip[10:]) == 0xffff:
 		f.refuse(ChecksumFFFF)
 	}
 	f.parseTransport(p)
+}
+
+// ipv4ChecksumOK verifies a header of 20 bytes (RFC 1071, section 2 (C): in words
+// of 32 bits).
+func ipv4ChecksumOK(ip []byte) bool {
+	ip = ip[:header.IPv4MinimumSize]
+	sum := uint64(binary.BigEndian.Uint32(ip)) + uint64(binary.BigEndian.Uint32(ip[4:])) +
+		uint64(binary.BigEndian.Uint32(ip[8:])) + uint64(binary.BigEndian.Uint32(ip[12:])) +
+		uint64(binary.BigEndian.Uint32(ip[16:]))
+	sum = sum>>32 + sum&0xffffffff
+	sum = sum>>16 + sum&0xffff
+	sum = sum>>16 + sum&0xffff
+	return sum>>16+sum&0xffff == 0xffff
 }
 
 func (f *facts) parseIPv6(p *Packet) {
@@ -193,7 +205,10 @@ func mayPrecedeTCP(next uint8) bool {
 func sameIP(r *Run, p *Packet, f *facts) Verdict {
 	held, ip := r.head[r.f.net:r.f.l4], p.Head[f.net:f.l4]
 	if f.key.version == 4 {
+		held, ip = held[:header.IPv4MinimumSize], ip[:header.IPv4MinimumSize]
 		switch {
+		case (held[8]^ip[8])|(held[1]^ip[1])|(held[6]^ip[6]) == 0:
+			return Merged
 		case held[8] != ip[8]:
 			return TTLDiffers
 		case held[1] != ip[1]:

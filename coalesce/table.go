@@ -139,6 +139,7 @@ type Run struct {
 	flags   byte // FIN and PSH of the last member
 	ids     idMode
 	nextSeq uint32
+	sums    sums
 	sum     uint16 // of the payload
 	begun   uint64 // Table.clock when the first packet came
 }
@@ -240,7 +241,10 @@ func (t *Table) bucket(hash uint64) uint32 {
 func (t *Table) find(bucket uint32, f *facts, p *Packet) int32 {
 	for i := t.buckets[bucket]; i != none; i = t.runs[i].sameHash {
 		r := &t.runs[i]
-		if r.f.key == f.key && !r.fence && r.f.net == f.net && bytes.Equal(r.head[:f.net], p.Head[:f.net]) {
+		if !r.f.key.equal(&f.key) || r.fence || r.f.net != f.net {
+			continue
+		}
+		if f.net == 0 || bytes.Equal(r.head[:f.net], p.Head[:f.net]) {
 			return i
 		}
 	}
@@ -373,9 +377,9 @@ func (t *Table) join(i int32, p *Packet, f *facts) Verdict {
 		return v
 	}
 	if r.Count == 1 {
-		r.sum = payloadSum(r.head, &r.f)
+		r.sum = r.sums.lacking(r.head, &r.f)
 	}
-	sum := payloadSum(p.Head, f)
+	sum := r.sums.lacking(p.Head, f)
 	if r.PayloadLen&1 != 0 {
 		sum = sum<<8 | sum>>8 // RFC 1071, section 2 (B): odd bytes swap
 	}
@@ -431,11 +435,15 @@ func (t *Table) mayJoin(r *Run, p *Packet, f *facts) Verdict {
 		return TooLarge
 	case r.Count == 1 && !t.endsHere(r):
 		return NotLocal
-	case !p.Vouched && !tcpChecksumOK(p.Head, p.Tail, f):
+	}
+	if r.Count == 1 {
+		r.sums = newSums(r.head, &r.f)
+	}
+	if !p.Vouched && !r.sums.checksumOK(p.Head, p.Tail, f) {
 		return BadChecksum
 	}
 	// The first packet is verified only now: many never get a second.
-	if r.Count == 1 && !r.Vouched && !tcpChecksumOK(r.head, r.tail, &r.f) {
+	if r.Count == 1 && !r.Vouched && !r.sums.checksumOK(r.head, r.tail, &r.f) {
 		return HeldBadChecksum
 	}
 	r.ids = ids

@@ -77,20 +77,28 @@ func (f *facts) parseTransport(p *Packet) {
 // returns Merged if they allow a join.
 func sameTCP(r *Run, p *Packet, f *facts) Verdict {
 	held, tcp := r.head[r.f.l4:r.f.payload], p.Head[f.l4:f.payload]
-	switch {
-	case binary.BigEndian.Uint32(tcp[tcpSeq:]) != r.nextSeq:
+	if binary.BigEndian.Uint32(tcp[tcpSeq:]) != r.nextSeq {
 		return SequenceGap
-	case binary.BigEndian.Uint32(tcp[tcpAck:]) != binary.BigEndian.Uint32(held[tcpAck:]):
+	}
+	// ACK number, data offset, reserved bits, flags and window in one, FIN and
+	// PSH aside; which of them it is matters only where they differ.
+	const finPsh = uint64(flagFin|flagPsh) << 16
+	differ := (binary.BigEndian.Uint64(tcp[tcpAck:]) ^ binary.BigEndian.Uint64(held[tcpAck:])) &^ finPsh
+	switch {
+	case differ == 0:
+	case differ>>32 != 0:
 		return AckDiffers
-	case tcp[tcpOffset]>>4 != held[tcpOffset]>>4:
+	case differ>>28 != 0:
 		return OptionsDiffer
-	case tcp[tcpOffset] != held[tcpOffset] || (tcp[tcpFlags]^held[tcpFlags])&^(flagFin|flagPsh) != 0:
+	case differ>>16 != 0:
 		return FlagsDiffer
-	case binary.BigEndian.Uint16(tcp[tcpWindow:]) != binary.BigEndian.Uint16(held[tcpWindow:]):
+	default:
 		return WindowDiffers
-	case binary.BigEndian.Uint16(tcp[tcpUrgent:]) != binary.BigEndian.Uint16(held[tcpUrgent:]):
+	}
+	if binary.BigEndian.Uint16(tcp[tcpUrgent:]) != binary.BigEndian.Uint16(held[tcpUrgent:]) {
 		return UrgentDiffers
-	case !bytes.Equal(tcp[header.TCPMinimumSize:], held[header.TCPMinimumSize:]):
+	}
+	if !bytes.Equal(tcp[header.TCPMinimumSize:], held[header.TCPMinimumSize:]) {
 		return OptionsDiffer
 	}
 	return Merged
@@ -106,9 +114,36 @@ func pseudoSum(ip []byte, version uint8, n int) uint16 {
 	return checksum.Checksum(ip[8:40], sum)
 }
 
-// tcpChecksumOK verifies the TCP checksum of a packet that parse found whole.
-func tcpChecksumOK(head []byte, tail [][]byte, f *facts) bool {
-	sum := pseudoSum(head[f.net:], f.key.version, f.end-f.l4)
+// sums are what the checksums of all packets of a run have in common.
+type sums struct {
+	pseudo uint16 // the pseudo-header but for the length
+	fixed  uint16 // that, and the TCP header but for what lacking adds
+}
+
+func newSums(head []byte, f *facts) sums {
+	pseudo := pseudoSum(head[f.net:], f.key.version, 0)
+	tcp := head[f.l4:f.payload]
+	fixed := checksum.Checksum(tcp[:tcpSeq], pseudo)
+	fixed = checksum.Checksum(tcp[tcpAck:tcpOffset], fixed)
+	fixed = checksum.Checksum(tcp[tcpWindow:tcpChecksum], fixed)
+	return sums{pseudo: pseudo, fixed: checksum.Checksum(tcp[tcpUrgent:], fixed)}
+}
+
+// lacking returns the sum of a packet's TCP payload without reading it: with a
+// right checksum everything adds up to 0xffff, which is zero, so the payload is
+// what the headers lack.
+func (s sums) lacking(head []byte, f *facts) uint16 {
+	tcp := head[f.l4:f.payload]
+	sum := uint32(s.fixed) + uint32(uint16(f.end-f.l4)) +
+		uint32(binary.BigEndian.Uint16(tcp[tcpSeq:])) + uint32(binary.BigEndian.Uint16(tcp[tcpSeq+2:])) +
+		uint32(binary.BigEndian.Uint16(tcp[tcpOffset:])) + uint32(binary.BigEndian.Uint16(tcp[tcpChecksum:]))
+	sum = sum>>16 + sum&0xffff
+	return ^uint16(sum>>16 + sum)
+}
+
+// checksumOK verifies the TCP checksum of a packet that parse found whole.
+func (s sums) checksumOK(head []byte, tail [][]byte, f *facts) bool {
+	sum := checksum.Combine(s.pseudo, uint16(f.end-f.l4))
 	if f.end <= len(head) {
 		return checksum.Checksum(head[f.l4:f.end], sum) == 0xffff
 	}
@@ -121,11 +156,4 @@ func tcpChecksumOK(head []byte, tail [][]byte, f *facts) bool {
 		left -= len(b)
 	}
 	return checksum.Combine(c.Checksum(), sum) == 0xffff
-}
-
-// payloadSum returns the sum of a packet's TCP payload without reading it: with
-// a right checksum everything adds up to 0xffff, which is zero, so the payload
-// is what its headers lack.
-func payloadSum(head []byte, f *facts) uint16 {
-	return ^checksum.Checksum(head[f.l4:f.payload], pseudoSum(head[f.net:], f.key.version, f.end-f.l4))
 }
