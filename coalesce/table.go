@@ -381,7 +381,7 @@ func (t *Table) join(i int32, p *Packet, f *facts) Verdict {
 	}
 	sum := r.sums.lacking(p.Head, f)
 	if r.PayloadLen&1 != 0 {
-		sum = sum<<8 | sum>>8 // RFC 1071, section 2 (B): odd bytes swap
+		sum = swap(sum)
 	}
 	size := f.end - f.payload
 	r.sum = checksum.Combine(r.sum, sum)

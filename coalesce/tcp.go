@@ -9,6 +9,8 @@ import (
 
 	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
+
+	"github.com/netstack-offload/netstack-offload/coalesce/sum"
 )
 
 // Offsets into a TCP header (RFC 9293, section 3.1).
@@ -107,11 +109,11 @@ func sameTCP(r *Run, p *Packet, f *facts) Verdict {
 // pseudoSum is the sum of the pseudo-header (RFC 9293, section 3.1; RFC 8200,
 // section 8.1) over the IP header at ip for n bytes of TCP.
 func pseudoSum(ip []byte, version uint8, n int) uint16 {
-	sum := checksum.Combine(uint16(protoTCP), uint16(n))
+	xsum := checksum.Combine(uint16(protoTCP), uint16(n))
 	if version == 4 {
-		return checksum.Checksum(ip[12:20], sum)
+		return checksum.Checksum(ip[12:20], xsum)
 	}
-	return checksum.Checksum(ip[8:40], sum)
+	return checksum.Checksum(ip[8:40], xsum)
 }
 
 // sums are what the checksums of all packets of a run have in common.
@@ -134,26 +136,35 @@ func newSums(head []byte, f *facts) sums {
 // what the headers lack.
 func (s sums) lacking(head []byte, f *facts) uint16 {
 	tcp := head[f.l4:f.payload]
-	sum := uint32(s.fixed) + uint32(uint16(f.end-f.l4)) +
+	xsum := uint32(s.fixed) + uint32(uint16(f.end-f.l4)) +
 		uint32(binary.BigEndian.Uint16(tcp[tcpSeq:])) + uint32(binary.BigEndian.Uint16(tcp[tcpSeq+2:])) +
 		uint32(binary.BigEndian.Uint16(tcp[tcpOffset:])) + uint32(binary.BigEndian.Uint16(tcp[tcpChecksum:]))
-	sum = sum>>16 + sum&0xffff
-	return ^uint16(sum>>16 + sum)
+	xsum = xsum>>16 + xsum&0xffff
+	return ^uint16(xsum>>16 + xsum)
 }
 
 // checksumOK verifies the TCP checksum of a packet that parse found whole.
 func (s sums) checksumOK(head []byte, tail [][]byte, f *facts) bool {
-	sum := checksum.Combine(s.pseudo, uint16(f.end-f.l4))
+	xsum := checksum.Combine(s.pseudo, uint16(f.end-f.l4))
 	if f.end <= len(head) {
-		return checksum.Checksum(head[f.l4:f.end], sum) == 0xffff
+		return sum.Bytes(head[f.l4:f.end], xsum) == 0xffff
 	}
-	var c checksum.Checksumer
-	c.Add(head[f.l4:])
+	xsum = sum.Bytes(head[f.l4:], xsum)
+	odd := (len(head)-f.l4)&1 != 0
 	left := f.end - len(head)
 	for _, b := range tail {
 		b = b[:min(left, len(b))]
-		c.Add(b)
+		part := sum.Bytes(b, 0)
+		if odd {
+			part = swap(part)
+		}
+		xsum = checksum.Combine(xsum, part)
+		odd = odd != (len(b)&1 != 0)
 		left -= len(b)
 	}
-	return checksum.Combine(c.Checksum(), sum) == 0xffff
+	return xsum == 0xffff
 }
+
+// swap is what an odd number of bytes in front does to a sum (RFC 1071, section 2
+// (B)).
+func swap(sum uint16) uint16 { return sum<<8 | sum>>8 }

@@ -15,6 +15,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
+	"github.com/netstack-offload/netstack-offload/coalesce/sum"
 	"github.com/netstack-offload/netstack-offload/segment"
 )
 
@@ -110,7 +111,8 @@ func (p *Packet) Copy(dst []byte) {
 	_, n := p.seg.Payload(i)
 	hdrLen := p.seg.HeaderLen()
 	payload := dst[hdrLen : hdrLen+n]
-	p.seg.PutHeader(dst, i, p.cursor.readSum(payload))
+	p.cursor.read(payload)
+	p.seg.PutHeader(dst, i, sum.Bytes(payload, 0))
 }
 
 // Share returns the next packet as a new PacketBuffer, which the caller owns. It
@@ -120,10 +122,10 @@ func (p *Packet) Share() *stack.PacketBuffer {
 	i := p.next
 	p.next++
 	_, n := p.seg.Payload(i)
-	sum := p.cursor
+	payload := p.cursor
 	hdrLen := p.seg.HeaderLen()
 	hdr := p.header[:hdrLen]
-	p.seg.PutHeader(hdr, i, sum.sum(n))
+	p.seg.PutHeader(hdr, i, payload.sum(n))
 
 	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{
 		ReserveHeaderBytes: hdrLen,
@@ -231,25 +233,17 @@ func (c *cursor) read(dst []byte) {
 	c.each(len(dst), func(b []byte) { dst = dst[copy(dst, b):] })
 }
 
-// readSum is read, and returns the sum of what was read.
-func (c *cursor) readSum(dst []byte) (sum uint16) {
+func (c *cursor) sum(n int) (total uint16) {
 	odd := false
-	c.each(len(dst), func(b []byte) {
-		part := copySum(dst[:len(b)], b)
+	c.each(n, func(b []byte) {
+		part := sum.Bytes(b, 0)
 		if odd {
-			part = part<<8 | part>>8
+			part = part<<8 | part>>8 // RFC 1071, section 2 (B)
 		}
-		sum = checksum.Combine(sum, part)
+		total = checksum.Combine(total, part)
 		odd = odd != (len(b)&1 != 0)
-		dst = dst[len(b):]
 	})
-	return sum
-}
-
-func (c *cursor) sum(n int) uint16 {
-	var sum checksum.Checksumer
-	c.each(n, sum.Add)
-	return sum.Checksum()
+	return total
 }
 
 // share returns the next n bytes by reference, owned by the caller.

@@ -1,0 +1,26 @@
+// Copyright 2026 The netstack-offload Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sum
+
+import "golang.org/x/sys/cpu"
+
+// blockSize is what one step of blocks takes.
+const blockSize = 128
+
+var haveAVX2 = cpu.X86.HasAVX2
+
+// vector returns the sum of the first n bytes of b as little-endian words of 32
+// bits; n is a multiple of blockSize, and 0 where it does not pay or work.
+func vector(b []byte) (sum uint64, n int) {
+	n = len(b) &^ (blockSize - 1)
+	if n == 0 || !haveAVX2 {
+		return 0, 0
+	}
+	return blocks(&b[0], n), n
+}
+
+// blocks returns the sum of the n bytes at p, n > 0 and a multiple of blockSize.
+//
+//go:noescape
+func blocks(p *byte, n int) uint64
