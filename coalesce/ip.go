@@ -176,8 +176,11 @@ func walkIPv6(ip []byte) (next uint8, n int, verdict Verdict) {
 		if id == header.IPv6FragmentExtHdrIdentifier {
 			return next, n + 8, Fragment
 		}
-		if id == header.IPv6RoutingExtHdrIdentifier && ext[3] != 0 {
+		switch {
+		case id == header.IPv6RoutingExtHdrIdentifier && ext[3] != 0:
 			verdict = ExtHeader // Segments Left: the destination is not final
+		case id == header.IPv6ExperimentExtHdrIdentifier:
+			verdict = ExtHeader // RFC 4727: what it means is not known
 		}
 		n += 8 + 8*int(ext[1])
 		if len(ip) < n {
@@ -193,7 +196,8 @@ func mayPrecedeTCP(next uint8) bool {
 	case header.IPv6HopByHopOptionsExtHdrIdentifier,
 		header.IPv6DestinationOptionsExtHdrIdentifier,
 		header.IPv6RoutingExtHdrIdentifier,
-		header.IPv6FragmentExtHdrIdentifier:
+		header.IPv6FragmentExtHdrIdentifier,
+		header.IPv6ExperimentExtHdrIdentifier:
 		return true
 	}
 	return false

@@ -179,6 +179,16 @@ func TestOrderIPv6Fragments(t *testing.T) {
 	}
 }
 
+// An experimental extension header keeps a packet out of runs, but its flow shows
+// behind it.
+func TestOrderExperiment(t *testing.T) {
+	p := world{v6: true}.segments(2, 100)
+	x := p[1]
+	x.IP.Ext = []packettest.Ext{packettest.Experiment(0)}
+	wantLeaving(t, nil, arrivals(p[0], x, p[1]), verdicts(coalesce.Started, coalesce.ExtHeader, coalesce.Started),
+		frames(p[0].Frame(), x.Frame(), p[1].Frame()))
+}
+
 // An excluded fragment closes runs like any other. (It once closed none: the
 // verdict Excluded hid that it was one.)
 func TestOrderExcludedFragment(t *testing.T) {

@@ -97,7 +97,7 @@ func (p *slowPacket) ipv6() (size int, good bool) {
 	p.label = be32(ip) & 0xfffff
 	good = true
 	next, n := ip[6], 40
-	for next == 0 || next == 43 || next == 44 || next == 60 {
+	for next == 0 || next == 43 || next == 44 || next == 60 || next == 253 {
 		if len(ip) < n+8 {
 			return 0, false
 		}
@@ -107,6 +107,9 @@ func (p *slowPacket) ipv6() (size int, good bool) {
 		}
 		if next == 43 && ip[n+3] != 0 {
 			good = false // a Routing header with Segments Left
+		}
+		if next == 253 {
+			good = false // an experiment
 		}
 		next, n = ip[n], n+8*(1+int(ip[n+1]))
 	}
@@ -122,7 +125,7 @@ func (p *slowPacket) ipv6() (size int, good bool) {
 // extension headers in the fragmented part hide it.
 func slowFragmentProto(next byte) byte {
 	switch next {
-	case 0, 43, 44, 60:
+	case 0, 43, 44, 60, 253:
 		return 6
 	}
 	return next

@@ -14,6 +14,7 @@ const (
 	extRouting    = 43
 	extFragment   = 44
 	extDestOption = 60
+	extExperiment = 253
 )
 
 // IP is an IP header. The zero value is an IPv4 header from 10.0.0.1 to
@@ -60,6 +61,9 @@ func DestinationOptions(v byte) Ext {
 func Routing(segmentsLeft uint8) Ext {
 	return Ext{extRouting, []byte{0, 253, segmentsLeft, 0, 0, 0, 0}}
 }
+
+// Experiment is an extension header of RFC 4727 that holds v.
+func Experiment(v byte) Ext { return Ext{extExperiment, []byte{0, 1, 4, v, v, v, v}} }
 
 // Fragment is a Fragment header; offset counts units of 8 bytes.
 func Fragment(offset uint16, more bool, id uint32) Ext {

@@ -71,6 +71,7 @@ var mutations = []mutation{
 	ofTCP(func(t *TCP, arg byte) { t.IP.Ext = []Ext{HopByHop(arg)} }),
 	ofTCP(func(t *TCP, arg byte) { t.IP.Ext = []Ext{DestinationOptions(arg), Routing(arg & 1)} }),
 	ofTCP(func(t *TCP, arg byte) { t.IP.Ext = []Ext{Routing(1)} }),
+	ofTCP(func(t *TCP, arg byte) { t.IP.Ext = []Ext{Experiment(arg)} }),
 	// Fragments: first, later, IPv6's atomic one, of a hidden protocol.
 	ofTCP(func(t *TCP, arg byte) { t.fragment(0, true) }),
 	ofTCP(func(t *TCP, arg byte) { t.fragment(uint16(arg)+1, arg&1 != 0) }),
