@@ -59,16 +59,18 @@ func (e *Endpoint) DeliverFrames(frames []Frame) {
 		e.stats.dropDetached(len(frames))
 		return
 	}
+	if len(frames) == 1 || e.through || e.cfg.DisableCoalescing {
+		for i := range frames {
+			a.deliverAlone(e, frames[i].Protocol, frames[i].packet())
+		}
+		return
+	}
 	b := e.batches.Get().(*batch)
 	b.target = a.target.Load()
 	vouched := e.vouched()
 	for i := range frames {
 		f := &frames[i]
 		b.count.packets++
-		if e.through || e.cfg.DisableCoalescing {
-			b.deliver(a, f.Protocol, f.packet())
-			continue
-		}
 		b.pkt = coalesce.Packet{
 			Head:       f.Data,
 			LinkHdrLen: f.LinkHdrLen,
@@ -86,6 +88,19 @@ func (e *Endpoint) DeliverFrames(frames []Frame) {
 	}
 	b.finish()
 	e.batches.Put(b)
+}
+
+// deliverAlone hands up a packet that there is nothing to merge with, and releases
+// it.
+func (a *attachment) deliverAlone(e *Endpoint, protocol tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffer) {
+	defer pkt.DecRef()
+	if a.stopped.Load() {
+		e.stats.dropDetached(1)
+		return
+	}
+	e.stats.addAlone()
+	pkt.NetworkProtocolNumber = protocol
+	a.target.Load().DeliverNetworkPacket(protocol, pkt)
 }
 
 // vouched reports whether the link answers for all transport checksums.
@@ -185,6 +200,12 @@ func (b *batch) finish() {
 
 // deliverQueued takes one batch of queued packets up and releases them.
 func (b *batch) deliverQueued(a *attachment, items []item) {
+	if len(items) == 1 {
+		a.deliverAlone(b.e, items[0].protocol, items[0].pkt)
+		b.progress()
+		items[0] = item{}
+		return
+	}
 	b.target = a.target.Load()
 	vouched := b.e.vouched()
 	for i := range items {

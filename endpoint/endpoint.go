@@ -109,7 +109,7 @@ func (e *Endpoint) Attach(dispatcher stack.NetworkDispatcher) {
 // detach is called with attachMu held.
 func (e *Endpoint) detach() {
 	if a := e.current.Swap(nil); a != nil {
-		a.stop()
+		a.stop(e)
 	}
 	e.Endpoint.Attach(nil)
 }

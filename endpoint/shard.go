@@ -47,7 +47,7 @@ func newAttachment(e *Endpoint) *attachment {
 
 // stop tells the workers to leave, wakes who waits for room, and releases what is
 // queued. A delivery under way goes on; nothing follows it.
-func (a *attachment) stop() {
+func (a *attachment) stop(e *Endpoint) {
 	a.stopped.Store(true)
 	for i := range a.shards {
 		s := &a.shards[i]
@@ -61,6 +61,7 @@ func (a *attachment) stop() {
 		for _, it := range queue {
 			it.pkt.DecRef()
 		}
+		e.stats.dropDetached(len(queue))
 	}
 }
 
@@ -88,14 +89,15 @@ func (a *attachment) shardOf(e *Endpoint, protocol tcpip.NetworkProtocolNumber, 
 func (s *shard) push(e *Endpoint, a *attachment, protocol tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffer) {
 	size := pkt.Size()
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	for !s.stopped && s.full(&e.cfg, size) {
 		if !s.room.Wait(&s.mu, patience) {
+			s.mu.Unlock()
 			e.stats.dropQueueFull()
 			return
 		}
 	}
 	if s.stopped {
+		s.mu.Unlock()
 		e.stats.dropDetached(1)
 		return
 	}
@@ -105,9 +107,12 @@ func (s *shard) push(e *Endpoint, a *attachment, protocol tcpip.NetworkProtocolN
 		s.started = true
 		e.workers.Add(1)
 		go s.work(e, a)
-	} else if s.idle {
-		s.idle = false
-		s.filled.Signal()
+	}
+	wake := s.idle
+	s.idle = false
+	s.mu.Unlock()
+	if wake {
+		s.filled.Signal() // outside the lock, which the worker takes first
 	}
 }
 

@@ -20,7 +20,10 @@ type Stats struct {
 	// Delivered those handed to the stack after merging, and Merged those of
 	// Delivered that were merged from several.
 	Received, Delivered, Merged uint64
-	// Verdicts says why: it counts Received by coalesce.Verdict.
+	// Alone counts packets that there was nothing at hand to merge with, so
+	// that nobody looked at them. Verdicts counts the others of Received, but
+	// for those dropped, by coalesce.Verdict: it says why they did not merge.
+	Alone    uint64
 	Verdicts [coalesce.NumVerdicts]uint64
 	// DroppedDetached counts packets that came, or waited, while no stack was
 	// attached, DroppedQueueFull those for which a worker made no room.
@@ -74,8 +77,18 @@ func (c *counters) addInbound(in *inboundCounts) {
 	c.s.Merged += in.mergedInto
 	c.s.DroppedDetached += in.droppedDetached
 	for v, n := range in.verdicts {
-		c.s.Verdicts[v] += n
+		if n > 0 {
+			c.s.Verdicts[v] += n
+		}
 	}
+}
+
+func (c *counters) addAlone() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.s.Received++
+	c.s.Delivered++
+	c.s.Alone++
 }
 
 // add changes one or more counts.

@@ -5,6 +5,7 @@ package memlink
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -39,6 +40,8 @@ type queue struct {
 	closed   bool
 
 	queued, droppedFull, droppedDetached uint64
+
+	waiting atomic.Int32 // packets in pkts from first on; written under mu
 }
 
 func (q *queue) init(packets, bytes int) {
@@ -70,10 +73,19 @@ func (l *Link) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
 
 // push queues pkt, and reports whether it did.
 func (q *queue) push(pkt *stack.PacketBuffer) (bool, tcpip.Error) {
+	q.mu.Lock()
+	ok, err := q.pushLocked(pkt)
+	wake := ok && q.readers > 0
+	q.mu.Unlock()
+	if wake {
+		q.filled.Signal() // outside the lock, which the reader takes first
+	}
+	return ok, err
+}
+
+func (q *queue) pushLocked(pkt *stack.PacketBuffer) (bool, tcpip.Error) {
 	size := pkt.Size()
 	mayWait := pkt.GSOOptions.Type != stack.GSONone
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	for q.attached && !q.closed && q.full(size, mayWait) {
 		if !mayWait || q.stalled || !q.room.Wait(&q.mu, patience) {
 			q.stalled = q.stalled || mayWait
@@ -91,9 +103,7 @@ func (q *queue) push(pkt *stack.PacketBuffer) (bool, tcpip.Error) {
 	q.pkts = append(q.pkts, pkt.IncRef())
 	q.bytes += size
 	q.queued++
-	if q.readers > 0 {
-		q.filled.Signal()
-	}
+	q.waiting.Add(1)
 	return true, nil
 }
 
@@ -143,6 +153,7 @@ func (q *queue) pop(wait bool) (*stack.PacketBuffer, error) {
 	q.pkts[q.first] = nil
 	q.first++
 	q.bytes -= pkt.Size()
+	q.waiting.Add(-1)
 	if q.first == len(q.pkts) || q.first >= q.maxPkts {
 		n := copy(q.pkts, q.pkts[q.first:])
 		clear(q.pkts[n:])
@@ -177,6 +188,7 @@ func (q *queue) release() {
 	}
 	clear(q.pkts)
 	q.pkts, q.first, q.bytes = q.pkts[:0], 0, 0
+	q.waiting.Store(0)
 	q.room.Open()
 }
 

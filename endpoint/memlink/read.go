@@ -42,9 +42,15 @@ func (l *Link) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 	r := &l.reader
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.pkt != nil {
+		l.queue.wasRead()
+	}
 	n := 0
 	for n < len(bufs) {
 		if r.pkt == nil {
+			if n > 0 && l.queue.waiting.Load() == 0 {
+				break // as pop would find, without its lock
+			}
 			if err := l.next(n == 0); err != nil {
 				if n > 0 {
 					break
@@ -75,7 +81,6 @@ func (l *Link) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 		}
 	}
 	r.packets.Add(uint64(n))
-	l.queue.wasRead()
 	return n, nil
 }
 
