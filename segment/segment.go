@@ -54,6 +54,7 @@ type Splitter struct {
 	size    int // bytes in a segment
 	count   int
 	fixed   uint16 // sum of what all segments' TCP and pseudo-headers share
+	ipFixed uint16 // sum of the IPv4 header but for length, ID and checksum
 }
 
 // Init reads the headers of a packet of size bytes, link header included. head
@@ -152,8 +153,14 @@ func (s *Splitter) PutHeader(dst []byte, i int, sum uint16) {
 	binary.BigEndian.PutUint16(tcp[tcpChecksum:], ^sum)
 }
 
-// Offsets into a TCP header (RFC 9293, section 3.1).
+// Offsets into an IPv4 header (RFC 791, section 3.1) and a TCP header (RFC 9293,
+// section 3.1).
 const (
+	ipLength   = 2
+	ipID       = 4
+	ipFlags    = 6
+	ipChecksum = 10
+
 	tcpSeq      = 4
 	tcpOffset   = 12
 	tcpFlags    = 13
@@ -175,6 +182,11 @@ func (s *Splitter) prepare() {
 	sum = checksum.Checksum(tcp[tcpSeq+4:tcpOffset], sum)
 	sum = checksum.Checksum(tcp[tcpFlags+1:tcpChecksum], sum)
 	s.fixed = checksum.Checksum(tcp[tcpChecksum+2:], sum)
+	if ip := s.head[s.net:s.l4]; s.version == 4 {
+		sum = binary.BigEndian.Uint16(ip)
+		sum = checksum.Checksum(ip[ipFlags:ipChecksum], sum)
+		s.ipFixed = checksum.Checksum(ip[ipChecksum+2:], sum)
+	}
 }
 
 func (s *Splitter) putIP(ip []byte, i, size int) {
@@ -182,13 +194,14 @@ func (s *Splitter) putIP(ip []byte, i, size int) {
 		header.IPv6(ip).SetPayloadLength(uint16(size - header.IPv6MinimumSize))
 		return
 	}
-	v4 := header.IPv4(ip)
-	v4.SetTotalLength(uint16(size))
+	id := binary.BigEndian.Uint16(ip[ipID:])
 	if !s.opts.FixedID {
-		v4.SetID(v4.ID() + uint16(i))
+		id += uint16(i)
 	}
-	v4.SetChecksum(0)
-	v4.SetChecksum(^v4.CalculateChecksum())
+	binary.BigEndian.PutUint16(ip[ipLength:], uint16(size))
+	binary.BigEndian.PutUint16(ip[ipID:], id)
+	sum := checksum.Combine(checksum.Combine(s.ipFixed, uint16(size)), id)
+	binary.BigEndian.PutUint16(ip[ipChecksum:], ^sum)
 }
 
 func (s *Splitter) putTCP(tcp []byte, i, off int) {

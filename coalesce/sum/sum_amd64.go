@@ -5,18 +5,22 @@ package sum
 
 import "golang.org/x/sys/cpu"
 
-// blockSize is what one step of blocks takes.
-const blockSize = 128
+// blockSize is what the smallest step of blocks takes, worthwhile is from how many
+// bytes on vectors pay.
+const (
+	blockSize  = 32
+	worthwhile = 256
+)
 
 var haveAVX2 = cpu.X86.HasAVX2
 
 // vector returns the sum of the first n bytes of b as little-endian words of 32
 // bits; n is a multiple of blockSize, and 0 where it does not pay or work.
 func vector(b []byte) (sum uint64, n int) {
-	n = len(b) &^ (blockSize - 1)
-	if n == 0 || !haveAVX2 {
+	if len(b) < worthwhile || !haveAVX2 {
 		return 0, 0
 	}
+	n = len(b) &^ (blockSize - 1)
 	return blocks(&b[0], n), n
 }
 

@@ -5,8 +5,8 @@
 
 // func blocks(p *byte, n int) uint64
 //
-// Each step takes 128 bytes as 32 words of 32 bits and adds them to 16 sums of 64
-// bits, which n bytes cannot overflow as long as n < 2^38.
+// Words of 32 bits are added to 16 sums of 64 bits, which n bytes cannot overflow
+// as long as n < 2^36: 128 bytes a step, and what is left 32 bytes a step.
 TEXT ·blocks(SB), NOSPLIT, $0-24
 	MOVQ p+0(FP), SI
 	MOVQ n+8(FP), CX
@@ -16,6 +16,8 @@ TEXT ·blocks(SB), NOSPLIT, $0-24
 	VPXOR Y3, Y3, Y3
 	VPCMPEQD Y12, Y12, Y12
 	VPSRLQ $32, Y12, Y12 // the low half of each 64 bits
+	SUBQ $128, CX
+	JLT rest
 
 loop:
 	VMOVDQU (SI), Y4
@@ -40,8 +42,23 @@ loop:
 	VPADDQ Y7, Y3, Y3
 	ADDQ $128, SI
 	SUBQ $128, CX
-	JNE loop
+	JGE loop
 
+rest:
+	ADDQ $128, CX
+	JEQ done
+
+short:
+	VMOVDQU (SI), Y4
+	VPSRLQ $32, Y4, Y8
+	VPAND Y12, Y4, Y4
+	VPADDQ Y8, Y0, Y0
+	VPADDQ Y4, Y1, Y1
+	ADDQ $32, SI
+	SUBQ $32, CX
+	JNE short
+
+done:
 	VPADDQ Y1, Y0, Y0
 	VPADDQ Y3, Y2, Y2
 	VPADDQ Y2, Y0, Y0

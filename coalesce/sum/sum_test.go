@@ -85,7 +85,7 @@ func TestBytesDoesNotAllocate(t *testing.T) {
 }
 
 func BenchmarkBytes(b *testing.B) {
-	for _, n := range []int{20, 128, 1448, 65160} {
+	for _, n := range []int{20, 128, 256, 512, 1448, 65160} {
 		buf := make([]byte, n)
 		b.Run(fmt.Sprintf("size=%d", n), func(b *testing.B) {
 			b.SetBytes(int64(n))
