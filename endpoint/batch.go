@@ -198,26 +198,24 @@ func (b *batch) finish() {
 	b.tails = b.tails[:0]
 }
 
-// deliverQueued takes one batch of queued packets up and releases them.
-func (b *batch) deliverQueued(a *attachment, items []item) {
-	if len(items) == 1 {
-		a.deliverAlone(b.e, items[0].protocol, items[0].pkt)
-		b.progress()
-		items[0] = item{}
-		return
-	}
+// deliverQueued takes one batch of queued packets up and releases them. It reports
+// whether most of them merged.
+func (b *batch) deliverQueued(a *attachment, items []item) (merging bool) {
 	b.target = a.target.Load()
 	vouched := b.e.vouched()
 	for i := range items {
 		it := &items[i]
 		b.count.packets++
 		b.pkt = coalesce.Packet{
-			LinkHdrLen: len(it.pkt.LinkHeader().Slice()),
+			Head:       it.data,
+			LinkHdrLen: it.linkHdrLen,
 			Protocol:   it.protocol,
 			Vouched:    vouched,
 			ID:         i,
 		}
-		b.pkt.Head, b.pkt.Tail = b.split(it.protocol, it.pkt)
+		if it.pkt != nil {
+			b.pkt.Head, b.pkt.Tail = b.split(it.protocol, it.pkt)
+		}
 		if b.table.Full() {
 			b.popQueued(a, items)
 		}
@@ -226,10 +224,11 @@ func (b *batch) deliverQueued(a *attachment, items []item) {
 	for b.popQueued(a, items) {
 	}
 	for i := range items {
-		items[i].pkt.DecRef()
-		items[i] = item{}
+		items[i].release()
 	}
+	merging = 2*b.count.delivered < b.count.packets
 	b.finish()
+	return merging
 }
 
 // popQueued delivers the oldest run, if there is one.
@@ -239,13 +238,11 @@ func (b *batch) popQueued(a *attachment, items []item) bool {
 		return false
 	}
 	it := &items[r.ID]
-	if r.Count == 1 {
-		b.deliver(a, it.protocol, it.pkt.IncRef())
-		return true
+	if r.Count > 1 {
+		b.deliver(a, it.protocol, it.dress(b.merged(r)))
+	} else {
+		b.deliver(a, it.protocol, it.packet())
 	}
-	pkt := b.merged(r)
-	pkt.PktType, pkt.Hash = it.pkt.PktType, it.pkt.Hash
-	b.deliver(a, it.protocol, pkt)
 	return true
 }
 

@@ -18,12 +18,6 @@ import (
 // link that delivers from within WritePackets can make a worker wait for itself.
 const patience = 10 * time.Millisecond
 
-// item is a queued packet. The queue holds a reference to it.
-type item struct {
-	protocol tcpip.NetworkProtocolNumber
-	pkt      *stack.PacketBuffer
-}
-
 // shard is the queue of one worker, by NAPI's rule: the worker takes all that is
 // there, delivers it as one batch, and looks again.
 type shard struct {
@@ -31,6 +25,8 @@ type shard struct {
 	filled  sync.Cond // on mu: the queue is no longer empty, or stopped
 	room    gate.Gate // under mu
 	queue   []item
+	copies  arena // of packets in queue
+	merging bool  // most of the last batch merged
 	bytes   int
 	started bool
 	stopped bool
@@ -59,7 +55,7 @@ func (a *attachment) stop(e *Endpoint) {
 		s.filled.Signal()
 		s.mu.Unlock()
 		for _, it := range queue {
-			it.pkt.DecRef()
+			it.release()
 		}
 		e.stats.dropDetached(len(queue))
 	}
@@ -84,7 +80,7 @@ func (a *attachment) shardOf(e *Endpoint, protocol tcpip.NetworkProtocolNumber, 
 	return &a.shards[e.hasher.Hash(&p)%uint64(len(a.shards))]
 }
 
-// push queues pkt, of which it takes a reference, or drops it where the queue
+// push queues pkt, of which it takes a reference or a copy, or drops it where the queue
 // stays full.
 func (s *shard) push(e *Endpoint, a *attachment, protocol tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffer) {
 	size := pkt.Size()
@@ -101,7 +97,7 @@ func (s *shard) push(e *Endpoint, a *attachment, protocol tcpip.NetworkProtocolN
 		e.stats.dropDetached(1)
 		return
 	}
-	s.queue = append(s.queue, item{protocol: protocol, pkt: pkt.IncRef()})
+	s.queue = append(s.queue, s.newItem(protocol, pkt, size))
 	s.bytes += size
 	if !s.started {
 		s.started = true
@@ -128,8 +124,11 @@ func (s *shard) work(e *Endpoint, a *attachment) {
 	b := newBatch(e)
 	b.progress = s.room.Progress
 	var items []item
+	var copies arena
+	merging := false
 	for {
 		s.mu.Lock()
+		s.merging = merging
 		for len(s.queue) == 0 && !s.stopped {
 			s.idle = true
 			s.filled.Wait()
@@ -139,9 +138,17 @@ func (s *shard) work(e *Endpoint, a *attachment) {
 			return
 		}
 		items, s.queue = s.queue, items[:0]
+		copies.reset()
+		copies, s.copies = s.copies, copies
 		s.bytes = 0
 		s.room.Open()
 		s.mu.Unlock()
-		b.deliverQueued(a, items)
+		if len(items) == 1 {
+			a.deliverAlone(e, items[0].protocol, items[0].packet())
+			s.room.Progress()
+			items[0].release()
+		} else {
+			merging = b.deliverQueued(a, items)
+		}
 	}
 }

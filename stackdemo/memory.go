@@ -24,7 +24,15 @@ const channelQueue = 16 << 10
 type memoryPair func() (a, b stack.LinkEndpoint, stop func())
 
 func measureMemory(ctx context.Context, o *options, stderr io.Writer) (*report, error) {
-	trials := memoryTrials(o)
+	trials, err := o.only(memoryTrials(o))
+	if err != nil {
+		return nil, err
+	}
+	stop, err := o.profile()
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
 	fmt.Fprintf(stderr, "stackdemo: two stacks over memory, %d rounds of %d runs of %v\n", o.Rounds, len(trials), o.Duration)
 	c := newCollector(o.Rounds, stderr)
 	if err := rounds(ctx, trials, o.Rounds, c.emit); err != nil {

@@ -5,8 +5,10 @@ package main
 
 import (
 	"context"
+	"net/netip"
 	"runtime"
 
+	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/link/fdbased"
 	"gvisor.dev/gvisor/pkg/tcpip/link/qdisc/fifo"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
@@ -20,42 +22,48 @@ const (
 	sending   = "netstack to kernel"
 )
 
-// A tunMode is a way to put netstack on a TUN.
-type tunMode struct {
+// fifoPackets is how many packets qdisc/fifo may hold.
+const fifoPackets = 1000
+
+// A mode is a way to put netstack on a link.
+type mode struct {
 	name    string
 	gro     bool // gVisor's
+	gso     bool // gVisor's
 	trust   bool // RXChecksumOffload
 	queue   int  // packets in qdisc/fifo, 0 for none
 	offload bool // endpoint.New around fdbased
 }
 
-var receivingModes = []tunMode{
-	{name: "fdbased"},
-	// gVisor's GRO works over a TUN only where checksums are trusted: without, what it
-	// merges is dropped, and the connection lives on retransmitted single segments.
-	{name: "fdbased, gVisor GRO", gro: true, trust: true},
-	{name: "netstack-offload, fdbased", offload: true},
-	{name: "netstack-offload, fdbased", offload: true, trust: true},
+// A kernelLink is a link between the kernel and netstack, and the modes that say
+// something about it.
+type kernelLink struct {
+	name               string
+	open               func(mtu int, kernel netip.Addr) (device, error)
+	receiving, sending []mode
+	notes              []string
 }
 
-// fdbased has GSO for sockets only; batching in qdisc/fifo is what is left on a TUN.
-var sendingModes = []tunMode{
-	{name: "fdbased"},
-	{name: "fdbased, fifo", queue: 1000},
-	{name: "netstack-offload, fdbased", offload: true},
-	{name: "netstack-offload, fdbased, fifo", offload: true, queue: 1000},
+var kernelLinks = map[string]*kernelLink{linkTUN: tunLink, linkVeth: vethLink}
+
+// A device is a link for the time of one run.
+type device interface {
+	// options are those of fdbased that the device decides.
+	options() fdbased.Options
+	// down stops the kernel from sending, so that the stack can be taken apart in
+	// peace.
+	down() error
+	// close removes the device. Nobody may be using its descriptor any more.
+	close()
 }
 
-func tunNotes() []string {
-	return []string{
-		"CPU/GB: CPU seconds (user and system) of the netstack process alone per GB (10^9 bytes); the kernel's sockets are another process's",
-		"gVisor's own at its best: fdbased has no GSO on a TUN (fifo batches), and with its GRO next to nothing arrives unless checksums are trusted",
-	}
+var kernelNotes = []string{
+	"CPU/GB: CPU seconds (user and system) of the netstack process alone per GB (10^9 bytes); the kernel's sockets are another process's, but what the kernel does with a packet within the system call that sends it is the sender's",
 }
 
 func (l *lab) trials() []trial {
 	var trials []trial
-	add := func(direction string, modes []tunMode, move mover) {
+	add := func(direction string, modes []mode, move mover) {
 		for _, m := range modes {
 			checksums := verified
 			if m.trust {
@@ -69,8 +77,8 @@ func (l *lab) trials() []trial {
 			})
 		}
 	}
-	add(receiving, receivingModes, mover{l.receive, (*transfer.Host).Received})
-	add(sending, sendingModes, mover{l.send, (*transfer.Host).Sent})
+	add(receiving, l.link.receiving, mover{l.receive, (*transfer.Host).Received})
+	add(sending, l.link.sending, mover{l.send, (*transfer.Host).Sent})
 	return trials
 }
 
@@ -80,16 +88,16 @@ type mover struct {
 	count func(*transfer.Host) transfer.Counts
 }
 
-// run makes a TUN and a stack, moves data, and takes both apart.
-func (l *lab) run(ctx context.Context, m tunMode, by mover, seed uint64) (s sample, err error) {
+// run makes a device and a stack, moves data, and takes both apart.
+func (l *lab) run(ctx context.Context, m mode, by mover, seed uint64) (s sample, err error) {
 	l.port++ // the last one may linger in TIME_WAIT
-	t, err := openTUN(l.MTU, l.addrs[0])
+	d, err := l.link.open(l.MTU, l.addrs[0])
 	if err != nil {
 		return s, err
 	}
 	// fdbased does not own the descriptor: it goes after the stack.
-	defer t.close()
-	link, err := m.link(t.fd, uint32(l.MTU))
+	defer d.close()
+	link, err := m.link(d.options(), uint32(l.MTU))
 	if err != nil {
 		return s, err
 	}
@@ -103,7 +111,7 @@ func (l *lab) run(ctx context.Context, m tunMode, by mover, seed uint64) (s samp
 	}
 	defer closeHost(h, &err)
 	// netstack removes a NIC under a lock that packets need: let none arrive.
-	defer t.down()
+	defer d.down()
 
 	cpu := startClock()
 	r, err := by.move(ctx, h, seed)
@@ -114,23 +122,21 @@ func (l *lab) run(ctx context.Context, m tunMode, by mover, seed uint64) (s samp
 	return sample{Gbps: r.Gbps(), CPUPerGB: cpu.perGB(r), Packets: c.Packets, MeanBytes: c.MeanBytes()}, nil
 }
 
-func (m tunMode) link(fd int, mtu uint32) (stack.LinkEndpoint, error) {
-	o := &fdbased.Options{
-		FDs:                []int{fd},
-		MTU:                mtu,
-		PacketDispatchMode: fdbased.Readv,
-		RXChecksumOffload:  m.trust,
-		GRO:                m.gro,
+func (m mode) link(o fdbased.Options, mtu uint32) (stack.LinkEndpoint, error) {
+	o.MTU, o.RXChecksumOffload, o.GRO = mtu, m.trust, m.gro
+	if m.gso {
+		o.GSOMaxSize, o.GVisorGSOEnabled = header.IPv4MaximumPayloadSize, true
 	}
 	switch {
 	case m.gro:
-		// With a single processor fdbased flushes its GRO after every packet.
+		// With a single processor fdbased flushes its GRO after every system call: after
+		// a packet on a TUN, after at most 8 over RecvMMsg.
 		o.ProcessorsPerChannel = max(2, runtime.GOMAXPROCS(0))
 	case m.offload:
 		// Packets change goroutine in the endpoint; once is enough.
 		o.ProcessorsPerChannel = 1
 	}
-	lower, err := fdbased.New(o)
+	lower, err := fdbased.New(&o)
 	if err != nil || !m.offload {
 		return lower, err
 	}

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -47,8 +48,8 @@ type message struct {
 	Done        bool    `json:"done,omitempty"`
 }
 
-// measureTUN starts the netstack end and collects what it says.
-func measureTUN(ctx context.Context, o *options, stderr io.Writer) (*report, error) {
+// measureKernel starts the netstack end and collects what it says.
+func measureKernel(ctx context.Context, o *options, stderr io.Writer) (*report, error) {
 	// A run has its own limits; this is for a netstack end that does not keep them.
 	limit := 2*time.Minute + time.Duration(o.Rounds)*8*2*o.Duration
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not finished within %v", limit))
@@ -72,6 +73,7 @@ func measureTUN(ctx context.Context, o *options, stderr io.Writer) (*report, err
 
 func collect(from *json.Decoder, o *options, stderr io.Writer) (*report, error) {
 	c := newCollector(o.Rounds, stderr)
+	link := kernelLinks[o.Link]
 	var control string
 	for {
 		var m message
@@ -85,16 +87,16 @@ func collect(from *json.Decoder, o *options, stderr io.Writer) (*report, error) 
 			return nil, errors.New(m.Error)
 		case m.Started != "":
 			control = m.Started
-			fmt.Fprintf(stderr, "stackdemo: a TUN in a network namespace of its own, %d rounds of %d runs of %v\n",
-				o.Rounds, m.Runs, o.Duration)
+			fmt.Fprintf(stderr, "stackdemo: a %s in a network namespace of its own, %d rounds of %d runs of %v\n",
+				link.name, o.Rounds, m.Runs, o.Duration)
 		case m.Sample != nil:
 			if err := c.emit(m.Round, *m.Sample); err != nil {
 				return nil, err
 			}
 		case m.Done:
-			r := newReport("TUN between kernel and netstack", o, c)
+			r := newReport(link.name+" between kernel and netstack", o, c)
 			r.CongestionControl = control
-			r.Notes = append(tunNotes(), commonNotes...)
+			r.Notes = slices.Concat(link.notes, kernelNotes, commonNotes)
 			return r, nil
 		}
 	}
@@ -121,7 +123,7 @@ func start(ctx context.Context, role string, attr *syscall.SysProcAttr) (cmd *ex
 }
 
 // newNamespaces makes a process root in a user namespace of its own, which is what
-// allows it to make a network namespace and a TUN without being root outside.
+// allows it to make a network namespace and devices without being root outside.
 func newNamespaces() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{
 		Cloneflags:                 syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,

@@ -14,6 +14,6 @@ import (
 // playRole says that this process has no other role than the demo's own.
 func playRole() (code int, ok bool) { return 0, false }
 
-func measureTUN(context.Context, *options, io.Writer) (*report, error) {
-	return nil, &unavailableError{"the demo's TUN needs Linux, and this is " + runtime.GOOS}
+func measureKernel(context.Context, *options, io.Writer) (*report, error) {
+	return nil, &unavailableError{"the demo's TUN and veth need Linux, and this is " + runtime.GOOS}
 }

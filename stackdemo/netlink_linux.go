@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,15 +25,46 @@ func setLink(device string, up bool, attributes []byte) error {
 	if up {
 		flags = unix.IFF_UP
 	}
-	// struct ifinfomsg: family, pad, type, index, flags, which flags to change
-	body := []byte{unix.AF_UNSPEC, 0, 0, 0}
-	body = binary.NativeEndian.AppendUint32(body, uint32(dev.Index))
-	body = binary.NativeEndian.AppendUint32(body, flags)
-	body = binary.NativeEndian.AppendUint32(body, unix.IFF_UP)
+	body := linkMessage(dev.Index, flags, unix.IFF_UP)
 	if err := route(unix.RTM_SETLINK, 0, append(body, attributes...)); err != nil {
 		return fmt.Errorf("%s: setting the link: %w", device, err)
 	}
 	return nil
+}
+
+// addVeth makes a pair of devices that are joined by a wire.
+func addVeth(device, peer string, mtu int) error {
+	end := func(name string) []byte {
+		return attribute32(attribute(nil, unix.IFLA_IFNAME, cString(name)), unix.IFLA_MTU, uint32(mtu))
+	}
+	const infoPeer = 1 // VETH_INFO_PEER, of linux/veth.h
+	other := attribute(nil, infoPeer, append(linkMessage(0, 0, 0), end(peer)...))
+	info := attribute(nil, unix.IFLA_INFO_KIND, cString("veth"))
+	info = attribute(info, unix.IFLA_INFO_DATA, other)
+	body := append(linkMessage(0, 0, 0), end(device)...)
+	body = attribute(body, unix.IFLA_LINKINFO, info)
+	if err := route(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, body); err != nil {
+		return fmt.Errorf("making a veth pair: %w", err)
+	}
+	return nil
+}
+
+// deleteLink removes a device, and with one end of a veth pair the other.
+func deleteLink(device string) error {
+	dev, err := net.InterfaceByName(device)
+	if err != nil {
+		return fmt.Errorf("%s: %w", device, err)
+	}
+	return route(unix.RTM_DELLINK, 0, linkMessage(dev.Index, 0, 0))
+}
+
+// linkMessage is a struct ifinfomsg: family, pad, type, index, flags, and which flags
+// to change. Index 0 is a device that is yet to be made.
+func linkMessage(index int, flags, change uint32) []byte {
+	b := []byte{unix.AF_UNSPEC, 0, 0, 0}
+	b = binary.NativeEndian.AppendUint32(b, uint32(index))
+	b = binary.NativeEndian.AppendUint32(b, flags)
+	return binary.NativeEndian.AppendUint32(b, change)
 }
 
 // addAddress gives a device an address with its subnet (/24 or /64). Without
@@ -57,12 +89,25 @@ func addAddress(device string, addr netip.Addr) error {
 	return nil
 }
 
-// attribute appends a value whose length is a multiple of 4, as all here are.
+// useIPv6 says whether a device takes part in IPv6. On is not the default everywhere.
+// Where it cannot be said, adding an address tells.
+func useIPv6(device string, on bool) {
+	disable := "1"
+	if on {
+		disable = "0"
+	}
+	os.WriteFile("/proc/sys/net/ipv6/conf/"+device+"/disable_ipv6", []byte(disable), 0)
+}
+
+// attribute appends a value, and zeros up to a multiple of 4 bytes.
 func attribute(b []byte, kind uint16, value []byte) []byte {
 	b = binary.NativeEndian.AppendUint16(b, uint16(unix.SizeofRtAttr+len(value)))
 	b = binary.NativeEndian.AppendUint16(b, kind)
-	return append(b, value...)
+	b = append(b, value...)
+	return append(b, make([]byte, -len(value)&3)...)
 }
+
+func cString(s string) []byte { return append([]byte(s), 0) }
 
 func attribute32(b []byte, kind uint16, value uint32) []byte {
 	return attribute(b, kind, binary.NativeEndian.AppendUint32(nil, value))

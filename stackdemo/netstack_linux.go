@@ -16,7 +16,7 @@ import (
 
 const firstPort = 5001
 
-// netstackEnd is the process in the namespace: it makes the TUN, is the netstack at
+// netstackEnd is the process in the namespace: it makes the link, is the netstack at
 // one side of it, and has the kernel end use the other.
 func netstackEnd(in io.Reader, out io.Writer) int {
 	var o options
@@ -30,7 +30,7 @@ func netstackEnd(in io.Reader, out io.Writer) int {
 		os.Exit(1) // the process that prints is gone
 	}()
 	last, code := message{Done: true}, 0
-	if err := runTUN(&o, e); err != nil {
+	if err := runKernel(&o, e); err != nil {
 		last, code = message{Error: err.Error()}, 1
 	}
 	if e.Encode(last) != nil {
@@ -39,27 +39,37 @@ func netstackEnd(in io.Reader, out io.Writer) int {
 	return code
 }
 
-// A lab is what all runs over the TUN share.
+// A lab is what all runs over a link to the kernel share.
 type lab struct {
 	*options
+	link    *kernelLink
 	addrs   []netip.Addr // the kernel's, netstack's
 	control string
 	peer    *kernelPeer
 	port    uint16
 }
 
-func runTUN(o *options, e *json.Encoder) error {
+func runKernel(o *options, e *json.Encoder) error {
 	ctx := context.Background() // the process that prints ends us with our input
-	l := &lab{options: o, addrs: addresses(o.IPv6), port: firstPort}
+	l := &lab{options: o, link: kernelLinks[o.Link], addrs: addresses(o.IPv6), port: firstPort}
 	if err := l.prepare(); err != nil {
 		return e.Encode(message{Unavailable: err.Error()})
 	}
-	var err error
-	if l.peer, err = startKernelPeer(ctx); err != nil {
+	peer, err := startKernelPeer(ctx)
+	if err != nil {
 		return err
 	}
+	l.peer = peer
 	defer l.peer.stop()
-	trials := l.trials()
+	trials, err := o.only(l.trials())
+	if err != nil {
+		return err
+	}
+	stop, err := o.profile()
+	if err != nil {
+		return err
+	}
+	defer stop()
 	if err := e.Encode(message{Started: l.control, Runs: len(trials)}); err != nil {
 		return err
 	}
@@ -68,7 +78,7 @@ func runTUN(o *options, e *json.Encoder) error {
 	})
 }
 
-// prepare finds out whether a TUN can be had, and makes the namespace fair.
+// prepare finds out whether the link can be had, and makes the namespace fair.
 func (l *lab) prepare() error {
 	if err := setLink("lo", true, nil); err != nil {
 		return err
@@ -76,11 +86,11 @@ func (l *lab) prepare() error {
 	// The kernel remembers what a path could carry, and would start the second run
 	// on what it learnt in the first.
 	os.WriteFile("/proc/sys/net/ipv4/tcp_no_metrics_save", []byte("1"), 0)
-	t, err := openTUN(l.MTU, l.addrs[0])
+	d, err := l.link.open(l.MTU, l.addrs[0])
 	if err != nil {
 		return err
 	}
-	t.close()
+	d.close()
 	for _, l.control = range []string{"cubic", "reno"} {
 		k := &transfer.Kernel{Address: netip.MustParseAddr("127.0.0.1"), CongestionControl: l.control}
 		ln, err := k.Listen(context.Background(), 0)

@@ -7,6 +7,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
+	"regexp"
+	"runtime/pprof"
+	"slices"
 	"time"
 
 	"github.com/netstack-offload/netstack-offload/bench/transfer"
@@ -15,12 +19,14 @@ import (
 const (
 	linkAuto   = "auto"
 	linkTUN    = "tun"
+	linkVeth   = "veth"
 	linkMemory = "memory"
 )
 
 // options are the flags, as the process in the namespace is told them too.
 type options struct {
 	Link     string
+	Run      string
 	Flows    int
 	Duration time.Duration
 	Rounds   int
@@ -28,13 +34,16 @@ type options struct {
 	IPv6     bool
 	Stall    time.Duration
 	JSON     bool
+
+	CPUProfile string
 }
 
 func parse(args []string, help io.Writer) (*options, error) {
 	o := &options{}
 	f := flag.NewFlagSet("stackdemo", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
-	f.StringVar(&o.Link, "link", linkAuto, "`what` the data crosses: auto, tun or memory")
+	f.StringVar(&o.Link, "link", linkAuto, "`what` the data crosses: tun (IP packets, one a system call), veth\n(Ethernet frames over AF_PACKET, up to 8 a system call), memory, or auto:\na TUN where there can be one")
+	f.StringVar(&o.Run, "run", "", "run only the modes whose name in the progress messages matches this `regexp`")
 	f.IntVar(&o.Flows, "flows", 1, "`number` of TCP connections side by side")
 	f.DurationVar(&o.Duration, "duration", 1500*time.Millisecond, "`time` of one run")
 	f.IntVar(&o.Rounds, "rounds", 3, "`number` of runs of each mode; the median is shown")
@@ -42,6 +51,7 @@ func parse(args []string, help io.Writer) (*options, error) {
 	f.BoolVar(&o.IPv6, "ipv6", false, "use IPv6")
 	f.DurationVar(&o.Stall, "stall", 5*time.Second, "`time` without progress that is a failure")
 	f.BoolVar(&o.JSON, "json", false, "print the result as JSON")
+	f.StringVar(&o.CPUProfile, "cpuprofile", "", "write a CPU profile of the process that netstack runs in to this `file`;\nsee also -run")
 	if err := f.Parse(args); err == flag.ErrHelp {
 		fmt.Fprintln(help, "Usage: stackdemo [flags]")
 		f.SetOutput(help)
@@ -57,9 +67,12 @@ func parse(args []string, help io.Writer) (*options, error) {
 }
 
 func (o *options) check() error {
+	if _, err := regexp.Compile(o.Run); err != nil {
+		return fmt.Errorf("-run: %w", err)
+	}
 	switch {
-	case o.Link != linkAuto && o.Link != linkTUN && o.Link != linkMemory:
-		return fmt.Errorf("-link %q: choose auto, tun or memory", o.Link)
+	case !slices.Contains([]string{linkAuto, linkTUN, linkVeth, linkMemory}, o.Link):
+		return fmt.Errorf("-link %q: choose auto, tun, veth or memory", o.Link)
 	case o.Flows < 1 || o.Flows > 64:
 		return fmt.Errorf("-flows %d: choose 1 to 64", o.Flows)
 	case o.Duration < 100*time.Millisecond || o.Duration > time.Minute:
@@ -84,4 +97,33 @@ func (o *options) transfer(seed uint64) *transfer.Config {
 		Limit:    o.Duration + 30*time.Second,
 		Seed:     seed,
 	}
+}
+
+// only picks the trials that are to run.
+func (o *options) only(all []trial) ([]trial, error) {
+	matches := regexp.MustCompile(o.Run) // check has tried it
+	trials := slices.DeleteFunc(all, func(t trial) bool { return !matches.MatchString(t.String()) })
+	if len(trials) == 0 {
+		return nil, fmt.Errorf("-run %q: no mode matches", o.Run)
+	}
+	return trials, nil
+}
+
+// profile starts the CPU profile, if one is wanted, and returns what ends it.
+func (o *options) profile() (stop func(), err error) {
+	if o.CPUProfile == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(o.CPUProfile)
+	if err != nil {
+		return nil, fmt.Errorf("-cpuprofile: %w", err)
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("-cpuprofile: %w", err)
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		f.Close()
+	}, nil
 }

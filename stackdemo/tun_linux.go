@@ -6,9 +6,10 @@ package main
 import (
 	"fmt"
 	"net/netip"
-	"os"
 
 	"golang.org/x/sys/unix"
+
+	"gvisor.dev/gvisor/pkg/tcpip/link/fdbased"
 )
 
 const (
@@ -22,8 +23,32 @@ type tun struct {
 	fd int
 }
 
+var tunLink = &kernelLink{
+	name: "TUN",
+	open: openTUN,
+	receiving: []mode{
+		{name: "fdbased"},
+		// gVisor's GRO works over a TUN only where checksums are trusted: without, what
+		// it merges is dropped, and the connection lives on retransmitted single segments.
+		{name: "fdbased, gVisor GRO", gro: true, trust: true},
+		{name: "netstack-offload, fdbased", offload: true},
+		{name: "netstack-offload, fdbased", offload: true, trust: true},
+	},
+	// fdbased has GSO for sockets only; batching in qdisc/fifo is what is left on a TUN.
+	sending: []mode{
+		{name: "fdbased"},
+		{name: "fdbased, fifo", queue: fifoPackets},
+		{name: "netstack-offload, fdbased", offload: true},
+		{name: "netstack-offload, fdbased, fifo", offload: true, queue: fifoPackets},
+	},
+	notes: []string{
+		"a TUN without vnet header: each system call reads or writes one IP packet",
+		"gVisor's own at its best: fdbased has no GSO on a TUN (fifo batches), and with its GRO next to nothing arrives unless checksums are trusted",
+	},
+}
+
 // openTUN makes the device and brings it up with the kernel's address.
-func openTUN(mtu int, addr netip.Addr) (*tun, error) {
+func openTUN(mtu int, addr netip.Addr) (device, error) {
 	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("opening /dev/net/tun: %w", err)
@@ -45,8 +70,7 @@ func (t *tun) configure(mtu int, addr netip.Addr) error {
 	if err := unix.IoctlIfreq(t.fd, unix.TUNSETIFF, ifr); err != nil {
 		return fmt.Errorf("making a TUN device: %w", err)
 	}
-	// Not on by default everywhere; where it cannot be set, adding the address tells.
-	os.WriteFile("/proc/sys/net/ipv6/conf/"+tunName+"/disable_ipv6", []byte("0"), 0)
+	useIPv6(tunName, true)
 	size := attribute32(nil, unix.IFLA_MTU, uint32(mtu))
 	size = attribute32(size, unix.IFLA_TXQLEN, tunQueue)
 	if err := setLink(tunName, true, size); err != nil {
@@ -55,9 +79,11 @@ func (t *tun) configure(mtu int, addr netip.Addr) error {
 	return addAddress(tunName, addr)
 }
 
-// down stops the kernel from sending into the device, so that the stack can be
-// taken apart in peace.
+func (t *tun) options() fdbased.Options {
+	return fdbased.Options{FDs: []int{t.fd}, PacketDispatchMode: fdbased.Readv}
+}
+
 func (t *tun) down() error { return setLink(tunName, false, nil) }
 
-// close removes the device. Nobody may be using the descriptor any more.
+// close removes the device, as it lives no longer than its descriptor.
 func (t *tun) close() { unix.Close(t.fd) }
