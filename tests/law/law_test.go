@@ -123,7 +123,6 @@ func perFlow(frames []packettest.Frame) map[string][]packettest.Frame {
 	for _, f := range frames {
 		host, flow, fragment := identity(f)
 		f = trim(f)
-		flows[host+"all fragments"] = flows[host+"all fragments"]
 		if !fragment {
 			flows[flow] = append(flows[flow], f)
 			continue
