@@ -162,6 +162,12 @@ func (d *dispatcher) DeliverLinkPacket(tcpip.NetworkProtocolNumber, *stack.Packe
 	d.link++
 }
 
+func (d *dispatcher) len() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.got)
+}
+
 func (d *dispatcher) take() []delivery {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -265,7 +271,8 @@ func (r *rig) packets(cut cut, batch ...packettest.Frame) []delivery {
 	r.deliver(cut, batch...)
 	close(release)
 	leak.Until(r.t, "delivery of the queued packets", func() bool {
-		return r.e.Stats().Received == before.Received+1+uint64(len(batch))
+		s := r.e.Stats() // a packet alone is counted before it is delivered
+		return s.Received == before.Received+1+uint64(len(batch)) && uint64(r.nic.len()) == s.Delivered-before.Delivered
 	})
 	return r.nic.take()[1:]
 }

@@ -10,14 +10,8 @@ import (
 
 	"github.com/netstack-offload/netstack-offload/coalesce"
 	"github.com/netstack-offload/netstack-offload/endpoint"
-	"github.com/netstack-offload/netstack-offload/tests/lifecycle/leak"
 	"github.com/netstack-offload/netstack-offload/tests/packettest"
 )
-
-func awaitReceived(t *testing.T, r *rig, n uint64) {
-	t.Helper()
-	leak.Until(t, "delivery", func() bool { return r.e.Stats().Received == n })
-}
 
 // Only what ends in this stack is merged, and only a NIC can say so.
 func TestWhatEndsHere(t *testing.T) {

@@ -95,10 +95,14 @@ func seqOf(ip []byte) uint32  { return binary.BigEndian.Uint32(ip[24:]) }
 // inject delivers segments first to last-1 of a flow.
 func inject(d stack.NetworkDispatcher, flow uint16, first, last int) {
 	for i := first; i < last; i++ {
-		pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithData(segment(flow, i))})
-		d.DeliverNetworkPacket(header.IPv4ProtocolNumber, pkt)
-		pkt.DecRef()
+		deliver(d, segment(flow, i))
 	}
+}
+
+func deliver(d stack.NetworkDispatcher, ip []byte) {
+	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithData(ip)})
+	d.DeliverNetworkPacket(header.IPv4ProtocolNumber, pkt)
+	pkt.DecRef()
 }
 
 // overChannel is an Endpoint over a channel that is attached to d.

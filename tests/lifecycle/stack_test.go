@@ -60,11 +60,7 @@ func TestRemoveNICDuringDelivery(t *testing.T) {
 			leak.Check(t)
 			lower := &telltale{LinkEndpoint: channel.New(16, 1500, ""), detaching: make(chan struct{})}
 			e := endpoint.New(lower, nil)
-			removeDuringDelivery(t, e, lower, how.remove, func(ip []byte) {
-				pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithData(ip)})
-				e.DeliverNetworkPacket(header.IPv4ProtocolNumber, pkt)
-				pkt.DecRef()
-			})
+			removeDuringDelivery(t, e, lower, how.remove, func(ip []byte) { deliver(e, ip) })
 		})
 		t.Run("memlink/"+how.name, func(t *testing.T) {
 			leak.Check(t)
@@ -75,7 +71,7 @@ func TestRemoveNICDuringDelivery(t *testing.T) {
 	}
 }
 
-func removeDuringDelivery(t *testing.T, e stack.LinkEndpoint, lower *telltale, remove func(*stack.Stack), deliver func([]byte)) {
+func removeDuringDelivery(t *testing.T, e stack.LinkEndpoint, lower *telltale, remove func(*stack.Stack), write func([]byte)) {
 	t.Helper()
 	h := newHost(t, e, nil, "10.0.0.2")
 	s := h.Stack()
@@ -87,7 +83,7 @@ func removeDuringDelivery(t *testing.T, e stack.LinkEndpoint, lower *telltale, r
 		close(left)
 		return true
 	})
-	go deliver(packettest.UDP{Payload: []byte("x")}.Bytes())
+	go write(packettest.UDP{Payload: []byte("x")}.Bytes())
 	leak.Done(t, "the delivery", inside)
 	leak.Within(t, "removing the NIC", func() { remove(s) })
 	leak.Done(t, "the end of the delivery", left)
