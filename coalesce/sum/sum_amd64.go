@@ -24,7 +24,21 @@ func vector(b []byte) (sum uint64, n int) {
 	return blocks(&b[0], n), n
 }
 
+// copyVector is vector of src, and copies those n bytes to dst.
+func copyVector(dst, src []byte) (sum uint64, n int) {
+	if len(src) < worthwhile || !haveAVX2 {
+		return 0, 0
+	}
+	n = len(src) &^ (blockSize - 1)
+	return copyBlocks(&dst[0], &src[0], n), n
+}
+
 // blocks returns the sum of the n bytes at p, n > 0 and a multiple of blockSize.
 //
 //go:noescape
 func blocks(p *byte, n int) uint64
+
+// copyBlocks returns the sum of the n bytes at src, and copies them to dst.
+//
+//go:noescape
+func copyBlocks(dst, src *byte, n int) uint64

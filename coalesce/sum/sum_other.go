@@ -7,3 +7,5 @@ package sum
 
 // vector leaves everything to gVisor's checksum package.
 func vector([]byte) (sum uint64, n int) { return 0, 0 }
+
+func copyVector(_, _ []byte) (sum uint64, n int) { return 0, 0 }

@@ -33,6 +33,14 @@ func check(t *testing.T, b []byte, initial uint16) {
 	if want := checksum.Checksum(b, initial); got != want {
 		t.Errorf("%d bytes, initial %#04x: got %#04x, gVisor has %#04x", len(b), initial, got, want)
 	}
+
+	dst := bytes.Repeat([]byte{0xa5}, len(b)+1)
+	if got, want := Copy(dst, b), slow(b, 0); got != want {
+		t.Errorf("copying %d bytes: got %#04x, want %#04x", len(b), got, want)
+	}
+	if !bytes.Equal(dst[:len(b)], b) || dst[len(b)] != 0xa5 {
+		t.Errorf("copying %d bytes: not what was to be copied, or more", len(b))
+	}
 }
 
 // TestLengths takes every length up to several blocks, from every offset in a
@@ -77,9 +85,10 @@ func FuzzBytes(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, initial uint16) { check(t, b, initial) })
 }
 
-func TestBytesDoesNotAllocate(t *testing.T) {
+func TestNothingIsAllocated(t *testing.T) {
 	b := make([]byte, 1448)
-	if n := testing.AllocsPerRun(100, func() { Bytes(b, 0) }); n != 0 {
+	dst := make([]byte, len(b))
+	if n := testing.AllocsPerRun(100, func() { Bytes(b, 0); Copy(dst, b) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
@@ -92,6 +101,14 @@ func BenchmarkBytes(b *testing.B) {
 			b.ReportAllocs()
 			for range b.N {
 				Bytes(buf, 0)
+			}
+		})
+		dst := make([]byte, n)
+		b.Run(fmt.Sprintf("copy/size=%d", n), func(b *testing.B) {
+			b.SetBytes(int64(n))
+			b.ReportAllocs()
+			for range b.N {
+				Copy(dst, buf)
 			}
 		})
 		b.Run(fmt.Sprintf("gvisor/size=%d", n), func(b *testing.B) {

@@ -111,8 +111,7 @@ func (p *Packet) Copy(dst []byte) {
 	_, n := p.seg.Payload(i)
 	hdrLen := p.seg.HeaderLen()
 	payload := dst[hdrLen : hdrLen+n]
-	p.cursor.read(payload)
-	p.seg.PutHeader(dst, i, sum.Bytes(payload, 0))
+	p.seg.PutHeader(dst, i, p.cursor.readSum(payload))
 }
 
 // Share returns the next packet as a new PacketBuffer, which the caller owns. It
@@ -233,17 +232,35 @@ func (c *cursor) read(dst []byte) {
 	c.each(len(dst), func(b []byte) { dst = dst[copy(dst, b):] })
 }
 
-func (c *cursor) sum(n int) (total uint16) {
-	odd := false
-	c.each(n, func(b []byte) {
-		part := sum.Bytes(b, 0)
-		if odd {
-			part = part<<8 | part>>8 // RFC 1071, section 2 (B)
-		}
-		total = checksum.Combine(total, part)
-		odd = odd != (len(b)&1 != 0)
+// readSum is read, and returns the sum of what was read.
+func (c *cursor) readSum(dst []byte) uint16 {
+	var t total
+	c.each(len(dst), func(b []byte) {
+		t.add(sum.Copy(dst, b), len(b))
+		dst = dst[len(b):]
 	})
-	return total
+	return t.sum
+}
+
+func (c *cursor) sum(n int) uint16 {
+	var t total
+	c.each(n, func(b []byte) { t.add(sum.Bytes(b, 0), len(b)) })
+	return t.sum
+}
+
+// total adds up the sums of pieces. Behind an odd number of bytes those of a piece
+// are swapped (RFC 1071, section 2 (B)).
+type total struct {
+	sum uint16
+	odd bool
+}
+
+func (t *total) add(sum uint16, n int) {
+	if t.odd {
+		sum = sum<<8 | sum>>8
+	}
+	t.sum = checksum.Combine(t.sum, sum)
+	t.odd = t.odd != (n&1 != 0)
 }
 
 // share returns the next n bytes by reference, owned by the caller.
