@@ -187,6 +187,9 @@ func (l *Link) Attach(dispatcher stack.NetworkDispatcher) {
 	l.frames, _ = dispatcher.(endpoint.FrameDispatcher)
 	l.mu.Unlock()
 	l.queue.setAttached(dispatcher != nil)
+	if dispatcher == nil {
+		l.reader.detach()
+	}
 }
 
 // IsAttached implements stack.LinkEndpoint.

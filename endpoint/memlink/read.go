@@ -19,6 +19,11 @@ type reader struct {
 	pkt *stack.PacketBuffer
 	cut outbound.Packet
 
+	// stacks counts those that have left; of is how many had when pkt came. What
+	// is left of a packet goes with its stack.
+	stacks atomic.Uint64
+	of     uint64
+
 	packets, unsplittable atomic.Uint64
 }
 
@@ -42,6 +47,8 @@ func (l *Link) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 	r := &l.reader
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	defer r.dropStale()
+	r.dropStale()
 	if r.pkt != nil {
 		l.queue.wasRead()
 	}
@@ -94,7 +101,7 @@ func (l *Link) next(wait bool) error {
 		if pkt == nil {
 			return err
 		}
-		r.pkt = pkt
+		r.pkt, r.of = pkt, r.stacks.Load()
 		// The MTU may have changed while pop waited.
 		if err := r.cut.Init(pkt, outbound.Link{MTU: l.MTU()}); err == nil {
 			return nil
@@ -108,6 +115,24 @@ func (r *reader) release() {
 	r.cut.Drop()
 	r.pkt.DecRef()
 	r.pkt = nil
+}
+
+// dropStale releases what a Read has left over of a stack that is gone. It is
+// called with mu held.
+func (r *reader) dropStale() {
+	if r.pkt != nil && r.of != r.stacks.Load() {
+		r.release()
+	}
+}
+
+// detach releases what a Read has left over, or has the Read that is under way do
+// so: it waits for none.
+func (r *reader) detach() {
+	r.stacks.Add(1)
+	if r.mu.TryLock() {
+		r.dropStale()
+		r.mu.Unlock()
+	}
 }
 
 // drop releases what a Read has left over. The queue must be closed, so that no

@@ -234,6 +234,28 @@ func TestCloseEndsRead(t *testing.T) {
 }
 
 // Close releases what Read has left over (leak.Check), and twice does no harm.
+// What a Read has left over goes with the stack that sent it; the next stack's
+// packets come whole.
+func TestDetachReleasesLeftover(t *testing.T) {
+	l, _ := newLink(t, nil)
+	big := packet(packettest.TCP{Payload: packettest.Stream(0, 9000)}, 1448)
+	big.IncRef()
+	defer big.DecRef()
+	send(l, big)
+	if got, err := read(l, 2, 1500); len(got) != 2 || err != nil {
+		t.Fatal(len(got), err)
+	}
+	l.Attach(nil)
+	if n := big.ReadRefs(); n != 1 {
+		t.Errorf("%d references after Attach(nil), want the test's own", n)
+	}
+	l.Attach(new(sink))
+	send(l, packet(packettest.TCP{Payload: packettest.Stream(0, 4000)}, 1448))
+	if got, err := read(l, 8, 1500); len(got) != 3 || err != nil {
+		t.Errorf("read %d packets, %v, want the 3 that the second stack sent", len(got), err)
+	}
+}
+
 func TestCloseReleasesLeftover(t *testing.T) {
 	l, _ := newLink(t, nil)
 	send(l, packet(packettest.TCP{Payload: packettest.Stream(0, 9000)}, 1448), packet(packettest.TCP{}, 1448))
