@@ -37,7 +37,7 @@ type Stats struct {
 	// their headers, with a wrong checksum that splitting would have hidden.
 	DroppedNotTCP, DroppedMalformed, DroppedMTU, DroppedChecksum uint64
 
-	// NoNIC tells that the dispatcher attached last is not a NIC, so that
+	// NoNIC tells that the dispatcher attached now is not a NIC, so that
 	// nobody can say where packets end and nothing is merged: a sniffer or
 	// another wrapper stands between, or the NIC is a bridge port.
 	NoNIC bool
