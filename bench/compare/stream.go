@@ -57,11 +57,23 @@ func measureTransfer(newPair func(vouched bool) (*pair, error), vouched bool) fu
 		var senders, receivers sync.WaitGroup
 		var received atomic.Int64
 		var stop atomic.Bool
+		var conns []net.Conn
+		defer func() {
+			// Over a link that lost packets TCP may stand still for long:
+			// nobody waits for what is on its way.
+			stop.Store(true)
+			for _, c := range conns {
+				c.SetDeadline(time.Now())
+			}
+			senders.Wait()
+			receivers.Wait()
+		}()
 		for range s.flows {
 			from, to, err := p.connect()
 			if err != nil {
 				return nil, err
 			}
+			conns = append(conns, from, to)
 			receivers.Go(func() {
 				defer to.Close()
 				buf := make([]byte, readSize)
@@ -90,9 +102,6 @@ func measureTransfer(newPair func(vouched bool) (*pair, error), vouched bool) fu
 		cpuEnd, _ := transfer.CPUTime()
 		bytes = received.Load() - bytes
 		elapsed := time.Since(start)
-		stop.Store(true)
-		senders.Wait()
-		receivers.Wait()
 		if bytes == 0 {
 			return nil, errors.New("no data arrived")
 		}
@@ -116,6 +125,7 @@ func measureLatency(newPair func(vouched bool) (*pair, error)) func(*settings) (
 		if err != nil {
 			return nil, err
 		}
+		from.SetDeadline(time.Now().Add(s.duration + 10*time.Second))
 		var echo sync.WaitGroup
 		echo.Go(func() {
 			defer to.Close()
