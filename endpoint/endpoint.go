@@ -22,6 +22,9 @@ type Endpoint struct {
 	hasher coalesce.Hasher
 	stats  counters
 
+	// lowerGSO is the lower link, if it is one.
+	lowerGSO stack.GSOEndpoint
+
 	// through: the lower link is a loopback, whose packets never had a wire
 	// to be small for.
 	through bool
@@ -55,6 +58,7 @@ func New(lower stack.LinkEndpoint, cfg *Config) *Endpoint {
 		hasher:  coalesce.NewHasher(),
 		through: lower.Capabilities()&stack.CapabilityLoopback != 0,
 	}
+	e.lowerGSO, _ = lower.(stack.GSOEndpoint)
 	e.batches.New = func() any { return newBatch(e) }
 	e.Endpoint.Init(lower, e)
 	return e

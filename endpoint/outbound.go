@@ -43,7 +43,7 @@ type lowerLink struct {
 func (e *Endpoint) lowerLink() lowerLink {
 	return lowerLink{
 		Link:   outbound.Link{MTU: e.MTU(), Ethernet: e.ARPHardwareType() == header.ARPHardwareEther},
-		splits: e.Endpoint.SupportedGSO() == stack.HostGSOSupported,
+		splits: e.lowerGSO != nil && e.lowerGSO.SupportedGSO() == stack.HostGSOSupported,
 	}
 }
 

@@ -28,6 +28,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -77,17 +78,23 @@ type Link struct {
 	cfg   Config
 	queue queue
 
-	mu         sync.RWMutex
-	mtu        uint32
-	address    tcpip.LinkAddress
-	dispatcher stack.NetworkDispatcher
-	frames     endpoint.FrameDispatcher // dispatcher, if it is one
-	closed     bool
+	mtu     atomic.Uint32
+	current atomic.Pointer[attachment] // nil when detached
+
+	mu      sync.Mutex // of what no packet needs
+	address tcpip.LinkAddress
+	closed  bool
 
 	reader  reader
 	batches sync.Pool // of *[]endpoint.Frame
 
 	inbound counter
+}
+
+// attachment is the dispatcher of a Link.
+type attachment struct {
+	stack.NetworkDispatcher
+	frames endpoint.FrameDispatcher // the same, if it is one
 }
 
 var (
@@ -104,7 +111,7 @@ func New(cfg *Config) *Link {
 	if l.cfg.MTU == 0 {
 		l.cfg.MTU = defaultMTU
 	}
-	l.mtu = l.cfg.MTU
+	l.mtu.Store(l.cfg.MTU)
 	l.queue.init(l.cfg.QueuePackets, l.cfg.QueueBytes)
 	l.batches.New = func() any { return new([]endpoint.Frame) }
 	return l
@@ -115,24 +122,16 @@ func New(cfg *Config) *Link {
 func (l *Link) BatchSize() int { return batchSize }
 
 // MTU implements stack.LinkEndpoint.
-func (l *Link) MTU() uint32 {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	return l.mtu
-}
+func (l *Link) MTU() uint32 { return l.mtu.Load() }
 
 // SetMTU implements stack.LinkEndpoint. It holds for every packet that Read has
 // not begun to return.
-func (l *Link) SetMTU(mtu uint32) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.mtu = mtu
-}
+func (l *Link) SetMTU(mtu uint32) { l.mtu.Store(mtu) }
 
 // LinkAddress implements stack.LinkEndpoint. It has no meaning for bare IP.
 func (l *Link) LinkAddress() tcpip.LinkAddress {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	return l.address
 }
 
@@ -183,8 +182,7 @@ func (l *Link) Attach(dispatcher stack.NetworkDispatcher) {
 	if l.closed {
 		dispatcher = nil
 	}
-	l.dispatcher = dispatcher
-	l.frames, _ = dispatcher.(endpoint.FrameDispatcher)
+	l.attach(dispatcher)
 	l.mu.Unlock()
 	l.queue.setAttached(dispatcher != nil)
 	if dispatcher == nil {
@@ -192,12 +190,18 @@ func (l *Link) Attach(dispatcher stack.NetworkDispatcher) {
 	}
 }
 
-// IsAttached implements stack.LinkEndpoint.
-func (l *Link) IsAttached() bool {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	return l.dispatcher != nil
+// attach is called with mu held.
+func (l *Link) attach(dispatcher stack.NetworkDispatcher) {
+	if dispatcher == nil {
+		l.current.Store(nil)
+		return
+	}
+	frames, _ := dispatcher.(endpoint.FrameDispatcher)
+	l.current.Store(&attachment{dispatcher, frames})
 }
+
+// IsAttached implements stack.LinkEndpoint.
+func (l *Link) IsAttached() bool { return l.current.Load() != nil }
 
 // Close implements stack.LinkEndpoint. Read and Write return ErrClosed from now
 // on, those that are blocked too, and everything queued is released. It waits
@@ -205,7 +209,7 @@ func (l *Link) IsAttached() bool {
 func (l *Link) Close() {
 	l.mu.Lock()
 	l.closed = true
-	l.dispatcher, l.frames = nil, nil
+	l.attach(nil)
 	l.mu.Unlock()
 	l.queue.close()
 	l.reader.drop()

@@ -33,21 +33,25 @@ func (l *Link) Write(bufs [][]byte, offset int) (int, error) {
 			return 0, fmt.Errorf("memlink: Write offset %d lies outside buffer %d of %d bytes", offset, i, len(b))
 		}
 	}
-	l.mu.RLock()
-	dispatcher, frames, closed := l.dispatcher, l.frames, l.closed
-	l.mu.RUnlock()
-	switch {
-	case closed:
-		return 0, ErrClosed
-	case dispatcher == nil:
+	switch a := l.current.Load(); {
+	case a == nil:
+		if l.isClosed() {
+			return 0, ErrClosed
+		}
 		l.inbound.detached.Add(uint64(len(bufs)))
-	case frames != nil:
-		l.writeFrames(frames, bufs, offset)
+	case a.frames != nil:
+		l.writeFrames(a.frames, bufs, offset)
 	default:
-		l.writePackets(dispatcher, bufs, offset)
+		l.writePackets(a, bufs, offset)
 	}
 	l.inbound.written.Add(uint64(len(bufs)))
 	return len(bufs), nil
+}
+
+func (l *Link) isClosed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed
 }
 
 func (l *Link) writeFrames(d endpoint.FrameDispatcher, bufs [][]byte, offset int) {
