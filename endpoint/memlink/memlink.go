@@ -46,14 +46,15 @@ type Config struct {
 	// from this machine.
 	RXChecksumOffload bool
 	// QueuePackets and QueueBytes bound what waits to be read; a super-packet
-	// counts as one packet. 0 means 512 packets and 4 MiB.
+	// counts as one packet. 0 means 512 packets and 1 MiB: more only lets what
+	// waits fall out of the caches.
 	QueuePackets, QueueBytes int
 }
 
 const (
 	defaultMTU          = 1500
 	defaultQueuePackets = 512
-	defaultQueueBytes   = 4 << 20
+	defaultQueueBytes   = 1 << 20
 
 	// batchSize is wireguard-go's conn.IdealBatchSize.
 	batchSize = 128
