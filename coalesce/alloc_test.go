@@ -19,7 +19,7 @@ type batch struct {
 }
 
 func newBatch(in []packettest.Arrival) *batch {
-	b := &batch{table: coalesce.New(nil)}
+	b := &batch{table: coalesce.New(udp)}
 	for i, a := range in {
 		b.packets = append(b.packets, *packet(a, i))
 	}
@@ -38,6 +38,18 @@ func (b *batch) run() (left int) {
 		}
 	}
 	return left
+}
+
+// datagramFlows is flows of UDP.
+func datagramFlows(w world, n, m int) []packettest.Arrival {
+	base := w.datagrams(n/m, 1000)
+	var out []packettest.Arrival
+	for i := range n {
+		p := base[i/m]
+		p.SrcPort = uint16(1024 + i%m)
+		out = append(out, packettest.Arrival{Frame: p.Frame()})
+	}
+	return out
 }
 
 // flows returns n packets of m flows in turn.
@@ -87,6 +99,13 @@ func TestAllocs(t *testing.T) {
 		{"passing: excluded", change(flows(v4, 64, 1), func(_ int, a *packettest.Arrival) { a.Exclude = true }), 64},
 		{"bad checksums", change(flows(v4, 64, 1), func(i int, a *packettest.Arrival) { a.Data[len(a.Data)-1] ^= byte(i % 2) }), 64},
 		{"fragments", arrivals(fragments...), 64},
+		{"UDP", datagramFlows(v4, 60, 1), 1},
+		{"UDP, IPv6 and VLAN", datagramFlows(vlan, 60, 1), 1},
+		{"UDP, full runs", arrivals(v6.datagrams(128, 10)...), 2},
+		{"UDP, many flows", datagramFlows(v6, 1024, 128), 128},
+		{"UDP, pieces", change(datagramFlows(v4, 60, 1), func(_ int, a *packettest.Arrival) { a.HeadLen, a.TailLen = 28, 100 }), 1},
+		{"UDP, no checksum", change(datagramFlows(v4, 60, 1), func(_ int, a *packettest.Arrival) { a.Data[26], a.Data[27] = 0, 0 }), 60},
+		{"UDP, malformed", change(datagramFlows(v4, 60, 1), func(_ int, a *packettest.Arrival) { a.Data = a.Data[:25] }), 60},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBatch(tt.in)

@@ -19,22 +19,42 @@ import (
 
 const benchMSS = 1448
 
+// benchKind is what the packets are.
+type benchKind struct{ udp, v6 bool }
+
+var (
+	tcp4, tcp6 = benchKind{false, false}, benchKind{false, true}
+	udp4, udp6 = benchKind{true, false}, benchKind{true, true}
+)
+
+func (k benchKind) String() string {
+	return map[benchKind]string{tcp4: "tcp4", tcp6: "tcp6", udp4: "udp4", udp6: "udp6"}[k]
+}
+
+// packet is packet i of a flow.
+func (k benchKind) packet(i int, port uint16) []byte {
+	seq := uint32(i * benchMSS)
+	p := packettest.TCP{
+		IP: packettest.IP{V6: k.v6, ID: uint16(i)}, SrcPort: port,
+		Seq: seq, Window: 512, Options: packettest.Timestamp(1, 2), Payload: packettest.Stream(seq, benchMSS),
+	}
+	if k.udp {
+		return asUDP(p).Bytes()
+	}
+	return p.Bytes()
+}
+
 // benchPackets returns n frames of m flows in turn, one behind the other in
 // memory as a link's buffers are.
-func benchPackets(v6 bool, n, m int) []coalesce.Packet {
+func benchPackets(k benchKind, n, m int) []coalesce.Packet {
 	var arena []byte
 	var ends []int
 	protocol := header.IPv4ProtocolNumber
-	if v6 {
+	if k.v6 {
 		protocol = header.IPv6ProtocolNumber
 	}
 	for i := range n {
-		seq := uint32(i / m * benchMSS)
-		p := packettest.TCP{
-			IP: packettest.IP{V6: v6, ID: uint16(i / m)}, SrcPort: uint16(1024 + i%m),
-			Seq: seq, Window: 512, Options: packettest.Timestamp(1, 2), Payload: packettest.Stream(seq, benchMSS),
-		}
-		arena = append(arena, p.Bytes()...)
+		arena = append(arena, k.packet(i/m, uint16(1024+i%m))...)
 		ends = append(ends, len(arena))
 	}
 	var out []coalesce.Packet
@@ -49,15 +69,15 @@ func benchPackets(v6 bool, n, m int) []coalesce.Packet {
 // BenchmarkDecide is the decision alone: the link vouches for checksums and
 // nobody copies payload.
 func BenchmarkDecide(b *testing.B) {
-	for _, v6 := range []bool{false, true} {
+	for _, kind := range []benchKind{tcp4, tcp6, udp4, udp6} {
 		for _, flows := range []int{1, 8, 64, 256, 1024} {
-			b.Run(fmt.Sprintf("%s/roundrobin/flows=%d", ipName(v6), flows), func(b *testing.B) {
+			b.Run(fmt.Sprintf("%v/roundrobin/flows=%d", kind, flows), func(b *testing.B) {
 				const n = 2048
-				packets := benchPackets(v6, n, flows)
+				packets := benchPackets(kind, n, flows)
 				for i := range packets {
 					packets[i].Vouched = true
 				}
-				table := coalesce.New(nil)
+				table := coalesce.New(&coalesce.Config{UDP: kind.udp})
 				b.SetBytes(n * benchMSS)
 				b.ReportAllocs()
 				for b.Loop() {
@@ -69,13 +89,6 @@ func BenchmarkDecide(b *testing.B) {
 			})
 		}
 	}
-}
-
-func ipName(v6 bool) string {
-	if v6 {
-		return "tcp6"
-	}
-	return "tcp4"
 }
 
 func addAndPop(table *coalesce.Table, packets []coalesce.Packet) (left int) {
@@ -95,12 +108,12 @@ func reportPerPacket(b *testing.B, n int) {
 // BenchmarkCoalesce is all that an endpoint does for a batch: checksums verified,
 // payload copied into one view, headers written into another.
 func BenchmarkCoalesce(b *testing.B) {
-	for _, v6 := range []bool{false, true} {
+	for _, kind := range []benchKind{tcp4, tcp6, udp4, udp6} {
 		for _, flows := range []int{1, 8} {
-			b.Run(fmt.Sprintf("%s/bulk/flows=%d", ipName(v6), flows), func(b *testing.B) {
+			b.Run(fmt.Sprintf("%v/bulk/flows=%d", kind, flows), func(b *testing.B) {
 				const n = 64
-				packets := benchPackets(v6, n, flows)
-				table := coalesce.New(nil)
+				packets := benchPackets(kind, n, flows)
+				table := coalesce.New(&coalesce.Config{UDP: kind.udp})
 				b.SetBytes(n * benchMSS)
 				b.ReportAllocs()
 				for b.Loop() {
@@ -146,10 +159,10 @@ func (*dropper) DeliverLinkPacket(tcpip.NetworkProtocolNumber, *stack.PacketBuff
 // BenchmarkGVisorGRO is gVisor's own GRO on the frames of BenchmarkCoalesce: a
 // PacketBuffer for each, checksums verified.
 func BenchmarkGVisorGRO(b *testing.B) {
-	for _, v6 := range []bool{false, true} {
-		b.Run(ipName(v6)+"/bulk/flows=1", func(b *testing.B) {
+	for _, kind := range []benchKind{tcp4, tcp6} {
+		b.Run(kind.String()+"/bulk/flows=1", func(b *testing.B) {
 			const n = 64
-			packets := benchPackets(v6, n, 1)
+			packets := benchPackets(kind, n, 1)
 			d := &dropper{}
 			var g gro.GRO
 			g.Dispatcher = d
@@ -184,7 +197,7 @@ func enqueue(g *gro.GRO, p *coalesce.Packet) {
 // BenchmarkPassing is traffic that cannot merge: what it costs to find out.
 func BenchmarkPassing(b *testing.B) {
 	const n = 64
-	acks, udp := benchPackets(false, n, 1), benchPackets(false, n, 1)
+	acks, udp := benchPackets(tcp4, n, 1), benchPackets(udp4, n, 1)
 	for i := range n {
 		acks[i].Head = packettest.TCP{Ack: uint32(i), Options: packettest.Timestamp(1, 2)}.Bytes()
 		udp[i].Head = packettest.UDP{Payload: packettest.Stream(0, 1200)}.Bytes()
@@ -193,7 +206,7 @@ func BenchmarkPassing(b *testing.B) {
 		name    string
 		packets []coalesce.Packet
 	}{
-		{"acks", acks}, {"udp", udp}, {"oneeach", benchPackets(false, n, n)},
+		{"acks", acks}, {"udp", udp}, {"oneeach", benchPackets(tcp4, n, n)},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
 			table := coalesce.New(nil)

@@ -40,8 +40,8 @@ func TestRunFields(t *testing.T) {
 		f := p[0].Frame()
 		hdrLen := len(f.Data) - 100
 		if r.ID != 40 || r.Count != 3 || r.SegmentSize != 100 || r.PayloadLen != 260 ||
-			r.LinkHdrLen != f.LinkHdrLen || r.HeaderLen != hdrLen || r.FixedID || r.Vouched {
-			t.Errorf("got %+v, want ID 40, count 3, segment size 100, payload 260, headers %d and %d", r, f.LinkHdrLen, hdrLen)
+			r.LinkHdrLen != f.LinkHdrLen || r.HeaderLen != hdrLen || r.FixedID || r.Vouched || r.Transport != 6 {
+			t.Errorf("got %+v, want TCP, ID 40, count 3, segment size 100, payload 260, headers %d and %d", r, f.LinkHdrLen, hdrLen)
 		}
 	})
 }

@@ -59,6 +59,7 @@ type comparison struct {
 // it may have been used before.
 func compare(t testing.TB, table *coalesce.Table, b packettest.Burst) *comparison {
 	c := &comparison{t: t, burst: b, table: table}
+	c.slow.udp = b.UDP
 	c.slow.endsHere = func(dst []byte) bool { return dst[len(dst)-1] != b.Refuse }
 	for i, a := range b.Arrivals {
 		for a.Pop || b.MaxPackets > 0 && c.slow.held() >= b.MaxPackets {
@@ -106,6 +107,9 @@ func (f *fastRun) differs(want *slowRun) string {
 	if r.ID != want.members[0] || r.Count != len(want.members) {
 		return fmt.Sprintf("got ID %d and count %d", r.ID, r.Count)
 	}
+	if r.Count > 1 && r.Transport != tcpip.TransportProtocolNumber(want.proto) {
+		return fmt.Sprintf("got transport %d, want %d", r.Transport, want.proto)
+	}
 	if r.Count > 1 && (r.SegmentSize != want.segmentSize || r.FixedID != want.fixedID || r.Vouched != want.vouched) {
 		return fmt.Sprintf("got segment size %d, fixed IDs %v, vouched %v; want %d, %v, %v",
 			r.SegmentSize, r.FixedID, r.Vouched, want.segmentSize, want.fixedID, want.vouched)
@@ -124,7 +128,7 @@ func (f *fastRun) differs(want *slowRun) string {
 
 // dump lists the burst for a failure.
 func (c *comparison) dump() string {
-	s := fmt.Sprintf("max packets %d, refuse %d\n", c.burst.MaxPackets, c.burst.Refuse)
+	s := fmt.Sprintf("max packets %d, refuse %d, UDP %v\n", c.burst.MaxPackets, c.burst.Refuse, c.burst.UDP)
 	for i, a := range c.burst.Arrivals {
 		v := "-"
 		if i < len(c.verdicts) {
@@ -140,6 +144,7 @@ func (c *comparison) dump() string {
 func table(b packettest.Burst) *coalesce.Table {
 	return coalesce.New(&coalesce.Config{
 		MaxPackets: b.MaxPackets,
+		UDP:        b.UDP,
 		EndsHere: func(_ tcpip.NetworkProtocolNumber, dst []byte) bool {
 			return dst[len(dst)-1] != b.Refuse
 		},

@@ -76,7 +76,7 @@ func (h *Hasher) link(b []byte) uint64 {
 // that each flow stays in one.
 func (h *Hasher) Hash(p *Packet) uint64 {
 	var f facts
-	f.parse(p)
+	f.parse(p, false)
 	if f.key.version == 0 {
 		return 0
 	}

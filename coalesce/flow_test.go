@@ -109,7 +109,7 @@ func TestVerdictString(t *testing.T) {
 	}
 	for v, want := range map[coalesce.Verdict]bool{
 		coalesce.Started: false, coalesce.Merged: true, coalesce.MergedShort: true, coalesce.MergedPush: true,
-		coalesce.MergedFin: true, coalesce.ExtHeadersDiffer: false, coalesce.Excluded: false,
+		coalesce.MergedFin: true, coalesce.MergedFull: true, coalesce.ExtHeadersDiffer: false, coalesce.Excluded: false,
 	} {
 		if v.Joined() != want {
 			t.Errorf("%v.Joined() is %v", v, !want)

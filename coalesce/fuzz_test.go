@@ -55,10 +55,10 @@ func TestRandomBursts(t *testing.T) {
 func TestTableReuse(t *testing.T) {
 	const bursts = 1000
 	rng := rand.New(rand.NewPCG(3, 4))
-	reused := coalesce.New(&coalesce.Config{MaxPackets: 32})
+	reused := coalesce.New(&coalesce.Config{MaxPackets: 32, UDP: true})
 	for range bursts {
 		b := packettest.ParseBurst(packettest.RandomBurst(rng))
-		b.MaxPackets, b.Refuse = 32, 0
+		b.MaxPackets, b.Refuse, b.UDP = 32, 0, true
 		compare(t, reused, b)
 	}
 }

@@ -14,6 +14,9 @@ import (
 const (
 	protoTCP = uint8(header.TCPProtocolNumber)
 	protoUDP = uint8(header.UDPProtocolNumber)
+	// protoHidden stands for the protocol of an IPv6 fragment that does not
+	// show it. Of what is no extension header, only IPv4 could have this number.
+	protoHidden = uint8(header.IPv6HopByHopOptionsExtHdrIdentifier)
 
 	ethertypeVLAN = 0x8100
 	vlanTagLen    = 4
@@ -32,15 +35,16 @@ type facts struct {
 	key     flowKey // version 0: shows no flow
 	verdict Verdict // Started: may take part in a run
 	net     int     // IP header
-	l4      int     // TCP header
-	payload int     // TCP payload
+	l4      int     // TCP or UDP header
+	payload int     // behind that header
 	end     int     // end of the IP packet, padding excluded
 }
 
 // parse fills f from p. It reads no further than p.Head and takes nothing in it
 // for granted. Each refusal still says which flow the packet belongs to if its
-// ports are there to read, because a passing packet closes its flow's run.
-func (f *facts) parse(p *Packet) {
+// ports are there to read, because a passing packet closes its flow's run. udp
+// says that datagrams too may take part in runs.
+func (f *facts) parse(p *Packet, udp bool) {
 	protocol := p.Protocol
 	f.net = p.LinkHdrLen
 	if p.Exclude {
@@ -64,6 +68,44 @@ func (f *facts) parse(p *Packet) {
 	default:
 		f.refuse(NotIP)
 	}
+	if f.key.version != 0 && f.verdict != Fragment {
+		f.parseTransport(p, udp)
+	}
+}
+
+// parseTransport reads what follows the IP headers of an unfragmented packet.
+func (f *facts) parseTransport(p *Packet, udp bool) {
+	switch f.key.proto {
+	case protoTCP:
+		f.parseTCP(p)
+	case protoUDP:
+		f.parseUDP(p, udp)
+	default:
+		f.refuse(NotTCP)
+	}
+}
+
+// holds reads the ports and reports whether p.Head holds a transport header of n
+// bytes. A packet that does not even show its ports shows no flow.
+func (f *facts) holds(p *Packet, n int) bool {
+	l4 := p.Head[f.l4:]
+	if len(l4) >= 4 {
+		f.key.ports = binary.LittleEndian.Uint32(l4)
+	} else {
+		f.key.version = 0
+	}
+	if len(l4) < n {
+		f.refuse(Malformed)
+	}
+	return len(l4) >= n
+}
+
+// wholePacket reports whether the IP packet ends where the bytes received do,
+// padding of a short Ethernet frame aside.
+func (f *facts) wholePacket(p *Packet) bool {
+	size := p.size()
+	padded := f.end < size && p.LinkHdrLen >= header.EthernetMinimumSize && size <= minEthernetFrame
+	return f.end == size || padded
 }
 
 // refuse sets the verdict unless an earlier rule has refused the packet.
@@ -107,7 +149,6 @@ func (f *facts) parseIPv4(p *Packet) {
 	case binary.BigEndian.Uint16(ip[10:]) == 0xffff:
 		f.refuse(ChecksumFFFF)
 	}
-	f.parseTransport(p)
 }
 
 // ipv4ChecksumOK verifies a header of 20 bytes (RFC 1071, section 2 (C): in words
@@ -141,9 +182,9 @@ func (f *facts) parseIPv6(p *Packet) {
 	case Fragment:
 		f.verdict = Fragment
 		// What a fragment carries behind extension headers of its own does
-		// not show; TCP is what there may be runs of.
-		if mayPrecedeTCP(next) {
-			f.key.proto = protoTCP
+		// not show.
+		if isExtension(next) {
+			f.key.proto = protoHidden
 		}
 		return
 	case Malformed:
@@ -153,7 +194,6 @@ func (f *facts) parseIPv6(p *Packet) {
 	}
 	f.key.label = binary.BigEndian.Uint32(ip) & 0xfffff
 	f.refuse(verdict)
-	f.parseTransport(p)
 }
 
 // walkIPv6 follows the extension headers of ip, which begins with an IPv6 header
@@ -164,7 +204,7 @@ func (f *facts) parseIPv6(p *Packet) {
 func walkIPv6(ip []byte) (next uint8, n int, verdict Verdict) {
 	next, n = ip[6], header.IPv6MinimumSize
 	for {
-		if !mayPrecedeTCP(next) {
+		if !isExtension(next) {
 			return next, n, verdict
 		}
 		id := header.IPv6ExtensionHeaderIdentifier(next)
@@ -189,9 +229,9 @@ func walkIPv6(ip []byte) (next uint8, n int, verdict Verdict) {
 	}
 }
 
-// mayPrecedeTCP reports whether next names an extension header that walkIPv6
+// isExtension reports whether next names an extension header that walkIPv6
 // looks behind.
-func mayPrecedeTCP(next uint8) bool {
+func isExtension(next uint8) bool {
 	switch header.IPv6ExtensionHeaderIdentifier(next) {
 	case header.IPv6HopByHopOptionsExtHdrIdentifier,
 		header.IPv6DestinationOptionsExtHdrIdentifier,

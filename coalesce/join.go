@@ -29,8 +29,10 @@ func (t *Table) join(i int32, p *Packet, f *facts) Verdict {
 	r.Vouched = r.Vouched || p.Vouched
 	r.FixedID = r.ids == idFixed
 	r.PayloadLen += size
-	r.nextSeq += uint32(size)
-	r.flags = p.Head[f.l4+tcpFlags] & (flagFin | flagPsh)
+	if f.key.proto == protoTCP {
+		r.nextSeq += uint32(size)
+		r.flags = p.Head[f.l4+tcpFlags] & (flagFin | flagPsh)
+	}
 	t.addMember(r, p, f)
 
 	verdict := Merged
@@ -41,6 +43,8 @@ func (t *Table) join(i int32, p *Packet, f *facts) Verdict {
 		verdict = MergedPush
 	case size < r.SegmentSize:
 		verdict = MergedShort
+	case r.Count == maxDatagrams && f.key.proto == protoUDP:
+		verdict = MergedFull
 	}
 	if verdict != Merged {
 		t.unlink(i)
@@ -57,8 +61,10 @@ func (t *Table) mayJoin(r *Run, p *Packet, f *facts) Verdict {
 	if v := sameIP(r, p, f); v != Merged {
 		return v
 	}
-	if v := sameTCP(r, p, f); v != Merged {
-		return v
+	if f.key.proto == protoTCP {
+		if v := sameTCP(r, p, f); v != Merged {
+			return v
+		}
 	}
 	ids := r.ids
 	if f.key.version == 4 {

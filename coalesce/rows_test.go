@@ -43,8 +43,40 @@ func (w world) segments(n, size int) []packettest.TCP {
 	return out
 }
 
-// merged is what segments are as one, written by the builder alone.
-func merged(p ...packettest.TCP) packettest.Frame {
+// datagrams returns n datagrams of one flow with size bytes each, IPv4 ID wrapping
+// within the first three.
+func (w world) datagrams(n, size int) []packettest.UDP {
+	var out []packettest.UDP
+	for i := range n {
+		out = append(out, packettest.UDP{
+			Link: w.link, IP: packettest.IP{V6: w.v6, ID: 0xfffe + uint16(i), TOS: 2},
+			Payload: packettest.Stream(uint32(i*size), size),
+		})
+	}
+	return out
+}
+
+// builder is what packets are built by.
+type builder interface {
+	packettest.TCP | packettest.UDP
+	Frame() packettest.Frame
+}
+
+// merged is what segments or datagrams are as one, written by the builder alone.
+func merged[P builder](p ...P) packettest.Frame {
+	if u, ok := any(p).([]packettest.UDP); ok {
+		all := u[0]
+		all.Payload, all.FFFF = nil, false
+		for _, m := range u {
+			all.Payload = append(all.Payload, m.Payload...)
+		}
+		all.Link.Pad = 0
+		return all.Frame()
+	}
+	return mergedTCP(any(p).([]packettest.TCP))
+}
+
+func mergedTCP(p []packettest.TCP) packettest.Frame {
 	all := p[0]
 	all.Payload = nil
 	for _, m := range p {
@@ -57,7 +89,7 @@ func merged(p ...packettest.TCP) packettest.Frame {
 	return all.Frame()
 }
 
-func arrivals(p ...packettest.TCP) []packettest.Arrival {
+func arrivals[P builder](p ...P) []packettest.Arrival {
 	var out []packettest.Arrival
 	for _, m := range p {
 		out = append(out, packettest.Arrival{Frame: m.Frame()})
@@ -92,8 +124,8 @@ func wantLeaving(t *testing.T, cfg *coalesce.Config, in []packettest.Arrival, ve
 	if n != len(want) || members != len(in) {
 		t.Errorf("%d packets left with %d members, want %d with %d", n, members, len(want), len(in))
 	}
-	if cfg == nil {
-		compare(t, coalesce.New(nil), packettest.Burst{Arrivals: in})
+	if cfg == nil || cfg.EndsHere == nil {
+		compare(t, coalesce.New(cfg), packettest.Burst{Arrivals: in, UDP: cfg != nil && cfg.UDP})
 	}
 }
 
@@ -108,7 +140,7 @@ const (
 	passes                // the second closes the run and passes; the third begins another
 )
 
-func (o outcome) leaving(p []packettest.TCP) []packettest.Frame {
+func leaving[P builder](o outcome, p []P) []packettest.Frame {
 	switch o {
 	case merges:
 		return []packettest.Frame{merged(p...)}
@@ -126,6 +158,20 @@ func (o outcome) verdicts(second coalesce.Verdict) []coalesce.Verdict {
 	}[o]}
 }
 
+// wantOutcome wants it of three packets that a row has changed.
+func wantOutcome[P builder](t *testing.T, p []P, o outcome, want coalesce.Verdict) {
+	t.Helper()
+	v := o.verdicts(want)
+	if want == coalesce.Longer {
+		// A longer one begins a run of its own, which the third joins and ends.
+		v[2], o = coalesce.MergedShort, begins
+	}
+	wantLeaving(t, udp, arrivals(p...), v, leaving(o, p))
+}
+
+// udp merges UDP too. TCP must not notice.
+var udp = &coalesce.Config{UDP: true}
+
 // row is a row of RULES.md's table. change alters the second segment, and of
 // outcome begins the third as well.
 type row struct {
@@ -136,7 +182,10 @@ type row struct {
 	change  func(p *packettest.TCP)
 }
 
-var rows = []row{
+var rows = slices.Concat(ipRows, tcpRows)
+
+// ipRows look at nothing but IP and link, and hold for datagrams too.
+var ipRows = []row{
 	{"equal", 0, coalesce.Merged, merges, func(p *packettest.TCP) {}},
 
 	{"IPv4 options", 4, coalesce.IPOptions, passes, func(p *packettest.TCP) { p.IP.Options = []byte{1, 1, 1, 0} }},
@@ -154,12 +203,14 @@ var rows = []row{
 	{"trailing bytes", 0, coalesce.LengthMismatch, passes, func(p *packettest.TCP) { p.Link.Trailing = []byte{0} }},
 	{"length too small", 0, coalesce.LengthMismatch, passes, func(p *packettest.TCP) { p.IP.LengthDelta = -1 }},
 	{"IPv6 payload length too large", 6, coalesce.LengthMismatch, passes, func(p *packettest.TCP) { p.IP.LengthDelta = 1 }},
-	{"length shorter than the headers", 0, coalesce.Malformed, passes, func(p *packettest.TCP) { p.IP.LengthDelta = -110 }},
+	{"length shorter than the headers", 0, coalesce.Malformed, passes, func(p *packettest.TCP) { p.IP.LengthDelta = -105 }},
 	{"IPv6 Routing header with Segments Left", 6, coalesce.ExtHeader, passes, func(p *packettest.TCP) { p.IP.Ext = []packettest.Ext{packettest.Routing(1)} }},
 	{"IPv6 Hop-by-Hop", 6, coalesce.ExtHeadersDiffer, begins, func(p *packettest.TCP) { p.IP.Ext = []packettest.Ext{packettest.HopByHop(1)} }},
 	{"IPv6 Destination Options", 6, coalesce.ExtHeadersDiffer, begins, func(p *packettest.TCP) { p.IP.Ext = []packettest.Ext{packettest.DestinationOptions(1)} }},
 	{"IPv6 Routing header", 6, coalesce.ExtHeadersDiffer, begins, func(p *packettest.TCP) { p.IP.Ext = []packettest.Ext{packettest.Routing(0)} }},
+}
 
+var tcpRows = []row{
 	{"TCP checksum wrong", 0, coalesce.BadChecksum, passes, func(p *packettest.TCP) { p.BadChecksum = true }},
 	{"TCP checksum 0xffff", 0, coalesce.ChecksumFFFF, passes, func(p *packettest.TCP) { p.FFFF = true }},
 	{"ACK number", 0, coalesce.AckDiffers, begins, func(p *packettest.TCP) { p.Ack++ }},
@@ -209,7 +260,6 @@ func TestRows(t *testing.T) {
 func testRow(t *testing.T, w world, size int, r row) {
 	p := w.segments(3, size)
 	r.change(&p[1])
-	verdicts := r.outcome.verdicts(r.want)
 	switch r.outcome {
 	case begins:
 		r.change(&p[2])
@@ -219,10 +269,5 @@ func testRow(t *testing.T, w world, size int, r row) {
 		}
 		p[2].Seq = p[1].Seq + uint32(len(p[1].Payload))
 	}
-	if r.want == coalesce.Longer {
-		// A longer one begins a run of its own, which the third joins and ends.
-		verdicts[2] = coalesce.MergedShort
-		r.outcome = begins
-	}
-	wantLeaving(t, nil, arrivals(p...), verdicts, r.outcome.leaving(p))
+	wantOutcome(t, p, r.outcome, r.want)
 }

@@ -11,13 +11,13 @@ import (
 )
 
 // PutHeader writes the headers of a merged packet, from the link header to the
-// TCP options, into dst, which must have HeaderLen bytes. Lengths and both
-// checksums are final; the TCP checksum is right if those of all members were.
-// It must not be called on a run of one packet.
+// TCP options or the UDP header, into dst, which must have HeaderLen bytes. All
+// lengths and checksums are final; the transport checksum is right if those of
+// all members were. It must not be called on a run of one packet.
 func (r *Run) PutHeader(dst []byte) {
 	dst = dst[:r.HeaderLen]
 	copy(dst, r.head)
-	ip, tcp := dst[r.f.net:r.f.l4], dst[r.f.l4:]
+	ip, l4 := dst[r.f.net:r.f.l4], dst[r.f.l4:]
 	size := r.HeaderLen - r.f.net + r.PayloadLen
 	if r.f.key.version == 4 {
 		v4 := header.IPv4(ip)
@@ -27,14 +27,17 @@ func (r *Run) PutHeader(dst []byte) {
 	} else {
 		header.IPv6(ip).SetPayloadLength(uint16(size - header.IPv6MinimumSize))
 	}
-	tcp[tcpFlags] |= r.flags
-	binary.BigEndian.PutUint16(tcp[tcpChecksum:], 0)
-	sum := pseudoSum(ip, r.f.key.version, len(tcp)+r.PayloadLen)
-	sum = checksum.Combine(checksum.Checksum(tcp, sum), r.sum)
-	binary.BigEndian.PutUint16(tcp[tcpChecksum:], ^sum)
+	sum := checksum.Combine(pseudoSum(ip, &r.f.key, len(l4)+r.PayloadLen), r.sum)
+	if r.f.key.proto == protoUDP {
+		putUDP(l4, len(l4)+r.PayloadLen, sum)
+		return
+	}
+	l4[tcpFlags] |= r.flags
+	binary.BigEndian.PutUint16(l4[tcpChecksum:], 0)
+	binary.BigEndian.PutUint16(l4[tcpChecksum:], ^checksum.Checksum(l4, sum))
 }
 
-// CopyPayload copies the merged TCP payload, without padding, into dst, which
+// CopyPayload copies the merged payload, without padding, into dst, which
 // must have PayloadLen bytes.
 func (r *Run) CopyPayload(dst []byte) {
 	n := copyPayload(dst[:r.SegmentSize], r.head[r.f.payload:], r.tail)

@@ -152,21 +152,30 @@ func TestSizeLimit(t *testing.T) {
 				for i := range p {
 					p[i].Options = nil
 				}
-				v := verdicts(coalesce.Started)
-				for range tt.count - 1 {
-					v = append(v, coalesce.Merged)
-				}
-				if tt.fits {
-					v = append(v, coalesce.TooLarge)
-					wantLeaving(t, nil, arrivals(p...), v, frames(merged(p[:tt.count]...), p[tt.count].Frame()))
-					continue
-				}
-				v[tt.count-1] = coalesce.TooLarge
-				v = append(v, coalesce.Merged)
-				wantLeaving(t, nil, arrivals(p...), v, frames(merged(p[:tt.count-1]...), merged(p[tt.count-1:]...)))
+				wantSizeLimit(t, p, tt.fits)
 			}
 		})
 	}
+}
+
+// wantSizeLimit wants that all but the last packet merge, or if they do not fit
+// into one, all but the last two.
+func wantSizeLimit[P builder](t *testing.T, p []P, fits bool) {
+	t.Helper()
+	n := len(p) - 1
+	if !fits {
+		n--
+	}
+	v := verdicts(coalesce.Started)
+	for range n - 1 {
+		v = append(v, coalesce.Merged)
+	}
+	v = append(v, coalesce.TooLarge)
+	last := p[n].Frame()
+	if !fits {
+		v, last = append(v, coalesce.Merged), merged(p[n:]...)
+	}
+	wantLeaving(t, udp, arrivals(p...), v, frames(merged(p[:n]...), last))
 }
 
 // Short Ethernet frames are padded to 60 bytes: trimmed when it joins, kept on a

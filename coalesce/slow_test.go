@@ -22,6 +22,7 @@ type slowFrame struct {
 // slowRun is what leaves.
 type slowRun struct {
 	members     []int // indices of the packets
+	proto       byte
 	fixedID     bool
 	segmentSize int
 	vouched     bool
@@ -38,6 +39,7 @@ type slowRun struct {
 }
 
 type slowCoalescer struct {
+	udp      bool // UDP datagrams may merge
 	endsHere func(dst []byte) bool
 	runs     []*slowRun // in the order of leaving
 	added    int
@@ -64,14 +66,14 @@ func (s *slowCoalescer) pop() *slowRun {
 
 // add reports whether the packet joined a held run.
 func (s *slowCoalescer) add(f slowFrame) (joined bool) {
-	p := slowParse(f)
+	p := slowParse(f, s.udp)
 	index := s.added
 	s.added++
 	if p.fragment {
 		// Order: a fragment has no ports: it closes all runs of its addresses
-		// and protocol.
+		// and protocol, or of any protocol if it shows none.
 		for _, r := range s.runs {
-			if r.first.showsFlow && r.first.sameAddresses(&p) {
+			if r.first.showsFlow && r.first.sameAddresses(&p) && (p.hidden || r.first.proto == p.proto) {
 				r.open = false
 			}
 		}
@@ -88,8 +90,8 @@ func (s *slowCoalescer) add(f slowFrame) (joined bool) {
 		}
 	}
 	s.runs = append(s.runs, &slowRun{
-		members: []int{index}, packets: []slowPacket{p}, first: p,
-		open: p.eligible && p.tcp[13]&(packettest.FIN|packettest.PSH) == 0,
+		members: []int{index}, packets: []slowPacket{p}, first: p, proto: p.proto,
+		open: p.eligible && !p.ends(),
 	})
 	return false
 }
@@ -101,8 +103,9 @@ func (s *slowCoalescer) mayJoin(r *slowRun, p *slowPacket) bool {
 	case !p.eligible:
 	case p.ttl != h.ttl, p.tos != h.tos, p.df != h.df:
 	case !bytes.Equal(p.ext, h.ext):
-	case !slowSameTCP(p.tcp, h.tcp):
-	case be32(p.tcp[4:]) != be32(last.tcp[4:])+uint32(len(last.payload)):
+	case p.proto == 6 && !slowSameTCP(p.l4, h.l4):
+	case p.proto == 6 && be32(p.l4[4:]) != be32(last.l4[4:])+uint32(len(last.payload)):
+	case p.proto == 17 && len(r.packets) == 64:
 	case len(p.payload) > len(h.payload):
 	case r.ipSize()+len(p.payload) > 65535:
 	case !h.v6 && !r.idFits(p.id):
@@ -125,9 +128,14 @@ func slowSameTCP(a, b []byte) bool {
 	return bytes.Equal(blank(a), blank(b))
 }
 
+// ends reports whether the packet may only end a run.
+func (p *slowPacket) ends() bool {
+	return p.proto == 6 && p.l4[13]&(packettest.FIN|packettest.PSH) != 0
+}
+
 // ipSize is the size of the merged IP packet so far.
 func (r *slowRun) ipSize() int {
-	n := r.first.ipHdrLen + len(r.first.tcp)
+	n := r.first.ipHdrLen + len(r.first.l4)
 	for _, p := range r.packets {
 		n += len(p.payload)
 	}
@@ -149,7 +157,7 @@ func (r *slowRun) join(index int, p *slowPacket) {
 	}
 	r.members = append(r.members, index)
 	r.packets = append(r.packets, *p)
-	if len(p.payload) < len(r.first.payload) || p.tcp[13]&(packettest.FIN|packettest.PSH) != 0 {
+	if len(p.payload) < len(r.first.payload) || p.ends() {
 		r.open = false
 	}
 }
@@ -166,13 +174,14 @@ func (r *slowRun) finish() {
 	r.fixedID = !f.v6 && !r.counting
 	l4 := f.ipHdrLen
 	ip := bytes.Clone(f.ip[:l4])
-	tcp := bytes.Clone(f.tcp)
-	tcp[13] |= last.tcp[13] & (packettest.FIN | packettest.PSH)
-	ip = append(ip, tcp...)
+	ip = append(ip, f.l4...)
+	if r.proto == 6 {
+		ip[l4+13] |= last.l4[13] & (packettest.FIN | packettest.PSH)
+	}
 	for _, p := range r.packets {
 		ip = append(ip, p.payload...)
 		r.vouched = r.vouched || p.frame.vouched
-		r.unchecked = r.unchecked || !p.tcpValid
+		r.unchecked = r.unchecked || !p.valid
 	}
 	if f.v6 {
 		put16(ip[4:], len(ip)-40)
@@ -180,9 +189,15 @@ func (r *slowRun) finish() {
 		put16(ip[2:], len(ip))
 		packettest.FixIPv4(ip)
 	}
-	packettest.FixTCP(ip, l4)
 	net := f.frame.NetOffset()
-	r.checksumAt = net + l4 + 16
+	if r.proto == 6 {
+		packettest.FixTCP(ip, l4)
+		r.checksumAt = net + l4 + 16
+	} else {
+		put16(ip[l4+4:], len(ip)-l4)
+		packettest.FixUDP(ip, l4)
+		r.checksumAt = net + l4 + 6
+	}
 	r.bytes = append(bytes.Clone(f.frame.Data[:net]), ip...)
 }
 

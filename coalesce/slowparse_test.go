@@ -14,9 +14,10 @@ type slowPacket struct {
 	frame slowFrame
 	ip    []byte // from the IP header to the end of the frame
 
-	// showsFlow: identity is readable. A fragment shows all but the ports.
-	showsFlow, fragment bool
-	eligible            bool // may take part in a run
+	// showsFlow: identity is readable. A fragment shows all but the ports;
+	// hidden is the protocol of one that begins with an extension header.
+	showsFlow, fragment, hidden bool
+	eligible                    bool // may take part in a run
 
 	link     []byte
 	v6       bool
@@ -31,19 +32,20 @@ type slowPacket struct {
 	ext      []byte // IPv6: all extension headers, and the first next header
 	ipHdrLen int
 
-	tcp, payload []byte
-	tcpValid     bool
+	l4, payload []byte // l4 is the TCP or UDP header
+	valid       bool   // its checksum
 }
 
 func (p *slowPacket) sameAddresses(q *slowPacket) bool {
-	return p.v6 == q.v6 && bytes.Equal(p.src, q.src) && bytes.Equal(p.dst, q.dst) && p.proto == q.proto
+	return p.v6 == q.v6 && bytes.Equal(p.src, q.src) && bytes.Equal(p.dst, q.dst)
 }
 
 func (p *slowPacket) sameFlow(q *slowPacket) bool {
-	return p.sameAddresses(q) && bytes.Equal(p.link, q.link) && bytes.Equal(p.ports, q.ports) && p.label == q.label
+	return p.sameAddresses(q) && p.proto == q.proto && bytes.Equal(p.link, q.link) &&
+		bytes.Equal(p.ports, q.ports) && p.label == q.label
 }
 
-func slowParse(f slowFrame) (p slowPacket) {
+func slowParse(f slowFrame, udp bool) (p slowPacket) {
 	p.frame = f
 	protocol, net := f.Protocol, f.NetOffset()
 	if len(f.Data) <= net {
@@ -62,7 +64,10 @@ func slowParse(f slowFrame) (p slowPacket) {
 		size, good = p.ipv6()
 	}
 	if p.showsFlow && !p.fragment {
-		p.segment(size, good)
+		p.showsFlow = (p.proto == 6 || p.proto == 17 && udp) && len(p.ip) >= p.ipHdrLen+4
+		if p.showsFlow {
+			p.transport(size, good)
+		}
 	}
 	return p
 }
@@ -102,7 +107,11 @@ func (p *slowPacket) ipv6() (size int, good bool) {
 			return 0, false
 		}
 		if next == 44 {
-			p.fragment, p.showsFlow, p.proto = true, true, slowFragmentProto(ip[n])
+			p.fragment, p.showsFlow, p.proto = true, true, ip[n]
+			switch p.proto {
+			case 0, 43, 44, 60, 253:
+				p.hidden = true
+			}
 			return 0, false
 		}
 		if next == 43 && ip[n+3] != 0 {
@@ -121,40 +130,44 @@ func (p *slowPacket) ipv6() (size int, good bool) {
 	return 40 + be16(ip[4:]), good
 }
 
-// slowFragmentProto is the protocol of an IPv6 fragment, taken for TCP where
-// extension headers in the fragmented part hide it.
-func slowFragmentProto(next byte) byte {
-	switch next {
-	case 0, 43, 44, 60, 253:
-		return 6
-	}
-	return next
-}
-
-// segment takes the TCP segment apart: size is the IP packet's by its header,
-// good what the IP rules said.
-func (p *slowPacket) segment(size int, good bool) {
-	l4 := p.ip[p.ipHdrLen:]
-	p.showsFlow = p.proto == 6 && len(l4) >= 4
-	if !p.showsFlow {
-		return
-	}
-	p.ports = l4[:4]
+// transport takes apart what follows the IP headers: size is the IP packet's by
+// its header, good what the IP rules said.
+func (p *slowPacket) transport(size int, good bool) {
+	rest := p.ip[p.ipHdrLen:]
+	p.ports = rest[:4]
 	// Padding of an Ethernet frame of up to 60 bytes is trimmed.
 	padded := size < len(p.ip) && p.frame.LinkHdrLen >= 14 && len(p.frame.Data) <= 60
 	if padded {
 		if size < p.ipHdrLen {
 			return
 		}
-		l4 = p.ip[p.ipHdrLen:size]
+		rest = p.ip[p.ipHdrLen:size]
 	}
-	if len(l4) < 20 || l4[12]>>4 < 5 || len(l4) < int(l4[12]>>4)*4 {
+	n := slowHeaderLen(p.proto, rest)
+	if n == 0 || n > len(rest) {
 		return
 	}
-	p.tcp, p.payload = l4[:int(l4[12]>>4)*4], l4[int(l4[12]>>4)*4:]
-	sum := be16(p.tcp[16:])
-	p.tcpValid = packettest.TCPValid(p.ip[:p.ipHdrLen+len(l4)], p.ipHdrLen)
-	never := byte(packettest.SYN | packettest.RST | packettest.URG | packettest.CWR)
+	p.l4, p.payload = rest[:n], rest[n:]
+	ip := p.ip[:p.ipHdrLen+len(rest)]
+	if p.proto == 6 {
+		p.valid = packettest.TCPValid(ip, p.ipHdrLen)
+		never := byte(packettest.SYN | packettest.RST | packettest.URG | packettest.CWR)
+		good = good && p.l4[13]&never == 0 && be16(p.l4[16:]) != 0xffff
+	} else {
+		p.valid = packettest.UDPValid(ip, p.ipHdrLen)
+		good = good && be16(p.l4[4:]) == len(rest) && be16(p.l4[6:]) != 0
+	}
 	p.eligible = good && !p.frame.exclude && (size == len(p.ip) || padded) &&
-		p.tcp[13]&never == 0 && len(p.payload) > 0 && sum != 0xffff && (p.tcpValid || p.frame.vouched)
+		len(p.payload) > 0 && (p.valid || p.frame.vouched)
+}
+
+// slowHeaderLen is the length of the transport header that b begins with, or 0.
+func slowHeaderLen(proto byte, b []byte) int {
+	switch {
+	case proto == 17:
+		return 8
+	case len(b) < 20 || b[12]>>4 < 5:
+		return 0
+	}
+	return int(b[12]>>4) * 4
 }

@@ -23,8 +23,8 @@ type Packet struct {
 	// Protocol is the network protocol; 0x8100 for a frame with one VLAN tag
 	// behind its link header.
 	Protocol tcpip.NetworkProtocolNumber
-	// Vouched says that whoever delivers the packet answers for its TCP
-	// checksum, which is then not verified.
+	// Vouched says that whoever delivers the packet answers for its TCP or
+	// UDP checksum, which is then not verified.
 	Vouched bool
 	// Exclude makes the packet pass, and close the run of its flow.
 	Exclude bool
@@ -49,6 +49,10 @@ type Config struct {
 	// MaxPackets bounds the packets that a Table holds; see Table.Full. 0
 	// means DefaultMaxPackets.
 	MaxPackets int
+	// UDP merges UDP datagrams too. It is only for where whoever receives the
+	// super-packet can take it: netstack's sockets cannot, and would read one
+	// long datagram.
+	UDP bool
 	// EndsHere, if not nil, is asked before a run takes its second packet
 	// whether packets to dst, an address of 4 or 16 bytes which it must not
 	// keep, may be merged at all. It is asked at most once for each run, and
@@ -108,8 +112,10 @@ type Run struct {
 	// Count is the number of packets. With 1, the packet with this ID leaves
 	// as it came, and of what follows only ID and Count mean anything.
 	Count int
-	// SegmentSize is the TCP payload of each packet, in bytes; the last may
-	// have less.
+	// Transport is what merged: TCP or UDP.
+	Transport tcpip.TransportProtocolNumber
+	// SegmentSize is the payload of each packet, behind the TCP or UDP header,
+	// in bytes; the last may have less.
 	SegmentSize int
 	// FixedID tells that all packets had the same IPv4 ID, which splitting has
 	// to restore; otherwise IDs count up by one.
@@ -117,9 +123,10 @@ type Run struct {
 	// Vouched tells that the checksum of a packet in the run was not verified.
 	Vouched bool
 	// LinkHdrLen is Packet.LinkHdrLen of the first packet; HeaderLen is the
-	// length of all headers, from the link header to the TCP options.
+	// length of all headers, from the link header to the TCP options or the
+	// UDP header.
 	LinkHdrLen, HeaderLen int
-	// PayloadLen is the merged TCP payload in bytes.
+	// PayloadLen is the merged payload in bytes.
 	PayloadLen int
 
 	t    *Table
@@ -134,9 +141,9 @@ type Run struct {
 	inTable                 bool // open, or a fence
 	fence                   bool
 
-	flags   byte // FIN and PSH of the last member
+	flags   byte   // of TCP: FIN and PSH of the last member
+	nextSeq uint32 // of TCP
 	ids     idMode
-	nextSeq uint32
 	sums    sums
 	sum     uint16 // of the payload
 	begun   uint64 // Table.clock when the first packet came
@@ -175,8 +182,8 @@ func (t *Table) Add(p *Packet) Verdict {
 	t.clock++
 	t.held++
 	var f facts
-	f.parse(p)
-	if f.key.version == 0 || f.key.proto != protoTCP {
+	f.parse(p, t.cfg.UDP)
+	if f.key.version == 0 || !t.merges(&f.key) {
 		t.push(p, &f, false)
 		return f.verdict
 	}
@@ -197,7 +204,7 @@ func (t *Table) Add(p *Packet) Verdict {
 		t.unlink(i)
 	}
 	canStart := verdict <= NotLocal
-	if canStart && p.Head[f.l4+tcpFlags]&(flagFin|flagPsh) != 0 {
+	if canStart && endsRun(p, &f) {
 		if verdict == Started {
 			verdict = Alone
 		}
@@ -208,6 +215,12 @@ func (t *Table) Add(p *Packet) Verdict {
 		t.link(i, bucket)
 	}
 	return verdict
+}
+
+// merges reports whether there may be runs of k's protocol, or, of a fragment that
+// does not show it, of any.
+func (t *Table) merges(k *flowKey) bool {
+	return k.proto == protoTCP || k.proto == protoUDP && t.cfg.UDP || k.proto == protoHidden && k.version == 6
 }
 
 // Pop hands out the oldest run, or nil if there is none.
@@ -295,14 +308,21 @@ func (t *Table) addFence(p *Packet, f *facts) {
 	t.fences++
 }
 
-// fenced reports whether a fragment came since r was begun.
+// fenced reports whether a fragment came since r was begun: of its protocol, or
+// one that may be.
 func (t *Table) fenced(r *Run) bool {
 	if t.fences == 0 {
 		return false
 	}
 	k := r.f.key.portless()
-	i := t.findFence(t.bucket(t.hasher.key(&k)), &k)
-	return i != none && t.runs[i].begun > r.begun
+	for _, proto := range [...]uint8{k.proto, protoHidden} {
+		k.proto = proto
+		i := t.findFence(t.bucket(t.hasher.key(&k)), &k)
+		if i != none && t.runs[i].begun > r.begun {
+			return true
+		}
+	}
+	return false
 }
 
 // push appends a run of one packet to the order of leaving. Unless join or
@@ -335,11 +355,12 @@ func (t *Table) push(p *Packet, f *facts, keep bool) int32 {
 func (r *Run) begin(t *Table, p *Packet, f *facts) {
 	size := f.end - f.payload
 	r.t, r.head, r.tail, r.f, r.begun = t, p.Head, p.Tail, *f, t.clock
+	r.Transport = tcpip.TransportProtocolNumber(f.key.proto)
 	r.SegmentSize, r.PayloadLen = size, size
 	r.LinkHdrLen, r.HeaderLen = p.LinkHdrLen, f.payload
 	r.Vouched, r.FixedID = p.Vouched, false
 	r.flags, r.ids, r.sum = 0, idOpen, 0
-	if f.verdict == Started {
+	if f.verdict == Started && f.key.proto == protoTCP {
 		r.nextSeq = binary.BigEndian.Uint32(p.Head[f.l4+tcpSeq:]) + uint32(size)
 	}
 }

@@ -20,13 +20,15 @@ const (
 	MergedPush
 	// MergedFin: joined, and ended the run by its FIN flag.
 	MergedFin
+	// MergedFull: joined as the last datagram that a UDP run takes.
+	MergedFull
 )
 
 // The second group closed the run that their flow held, because they differ
 // from it, and then began a run of their own if their flags allow one.
 const (
 	// ExtHeadersDiffer: another IPv6 extension header chain.
-	ExtHeadersDiffer Verdict = iota + MergedFin + 1
+	ExtHeadersDiffer Verdict = iota + MergedFull + 1
 	// TTLDiffers: another TTL or hop limit.
 	TTLDiffers
 	// TOSDiffers: another TOS or traffic class, ECN bits included.
@@ -54,7 +56,7 @@ const (
 	TooLarge
 	// Fenced: a fragment of the same addresses and protocol came between.
 	Fenced
-	// HeldBadChecksum: the held packet's own TCP checksum is wrong.
+	// HeldBadChecksum: the held packet's own TCP or UDP checksum is wrong.
 	HeldBadChecksum
 	// NotLocal: Config.EndsHere says that the flow must not be merged.
 	NotLocal
@@ -66,14 +68,17 @@ const (
 	// Alone: PSH or FIN on a packet that continues no run: it may end a run
 	// but never begins one that grows.
 	Alone Verdict = iota + NotLocal + 1
-	// NoPayload: a TCP segment without payload, such as a pure ACK.
+	// NoPayload: a TCP segment without payload, such as a pure ACK, or an
+	// empty datagram.
 	NoPayload
 	// Control: SYN, RST or URG is set.
 	Control
 	// CWR: Congestion Window Reduced is set.
 	CWR
-	// BadChecksum: the TCP checksum is wrong.
+	// BadChecksum: the TCP or UDP checksum is wrong.
 	BadChecksum
+	// NoChecksum: a UDP checksum of 0, which means that there is none.
+	NoChecksum
 	// ChecksumFFFF: a stored checksum of 0xffff, in the IPv4 or TCP header,
 	// which is valid but would be written back as 0x0000.
 	ChecksumFFFF
@@ -88,11 +93,12 @@ const (
 	// ExtHeader: an IPv6 extension header that never merges.
 	ExtHeader
 	// LengthMismatch: the IP header's length is not that of the bytes
-	// received, padding of a short Ethernet frame aside.
+	// received, padding of a short Ethernet frame aside, or the UDP header's
+	// is not that of the IP payload.
 	LengthMismatch
 	// Malformed: headers that are cut short or contradict themselves.
 	Malformed
-	// NotTCP: another transport protocol.
+	// NotTCP: another transport protocol; UDP too without Config.UDP.
 	NotTCP
 	// NotIP: neither IPv4 nor IPv6, or tagged more than once.
 	NotIP
@@ -109,6 +115,7 @@ var verdictNames = [NumVerdicts]string{
 	MergedShort:      "merged-short",
 	MergedPush:       "merged-push",
 	MergedFin:        "merged-fin",
+	MergedFull:       "merged-full",
 	ExtHeadersDiffer: "ext-headers-differ",
 	TTLDiffers:       "ttl-differs",
 	TOSDiffers:       "tos-differs",
@@ -130,6 +137,7 @@ var verdictNames = [NumVerdicts]string{
 	Control:          "control",
 	CWR:              "cwr",
 	BadChecksum:      "bad-checksum",
+	NoChecksum:       "no-checksum",
 	ChecksumFFFF:     "checksum-ffff",
 	BadIPChecksum:    "bad-ip-checksum",
 	IPOptions:        "ip-options",
@@ -153,5 +161,5 @@ func (v Verdict) String() string {
 
 // Joined reports whether the packet became part of the run that was held.
 func (v Verdict) Joined() bool {
-	return v >= Merged && v <= MergedFin
+	return v >= Merged && v <= MergedFull
 }

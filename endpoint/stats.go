@@ -128,7 +128,7 @@ func (c *counters) addSplit(segments int) {
 func (c *counters) dropOutbound(err error) {
 	c.add(func(s *Stats) {
 		switch {
-		case errors.Is(err, segment.ErrNotTCP):
+		case errors.Is(err, segment.ErrNotSegmentable):
 			s.DroppedNotTCP++
 		case errors.Is(err, segment.ErrMTU):
 			s.DroppedMTU++

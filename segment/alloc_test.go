@@ -43,6 +43,8 @@ func TestAllocs(t *testing.T) {
 		{"IPv6 with extension headers", ext.Bytes(), segment.Options{MTU: 1500}},
 		{"pure ACK", super(false, 0).Bytes(), segment.Options{MTU: 1500, Partial: true}},
 		{"as it is", super(false, 100).Bytes(), segment.Options{MTU: 1500}},
+		{"UDP", superUDP(false, 60000).Bytes(), segment.Options{SegmentSize: 1400, MTU: 1500}},
+		{"UDP over IPv6, partial", superUDP(true, 60000).Bytes(), segment.Options{SegmentSize: 1400, MTU: 1500, Partial: true}},
 		{"error", packettest.UDP{Payload: make([]byte, 2000)}.Bytes(), segment.Options{MTU: 1500}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -7,26 +7,32 @@ import (
 	"testing"
 
 	"github.com/netstack-offload/netstack-offload/segment"
+	"github.com/netstack-offload/netstack-offload/tests/packettest"
 )
 
 // BenchmarkSegment splits super-packets of 45 segments, payload copied.
 func BenchmarkSegment(b *testing.B) {
+	tcp := func(v6 bool, n int) []byte { p := super(v6, n); p.Partial = true; return p.Bytes() }
+	udp := func(v6 bool, n int) []byte {
+		return packettest.UDP{IP: packettest.IP{V6: v6}, Payload: packettest.Stream(0, n), Partial: true}.Bytes()
+	}
 	for _, bb := range []struct {
 		name string
+		make func(v6 bool, n int) []byte
 		v6   bool
 		size int
 	}{
-		{"tcp4/bulk", false, 1448},
-		{"tcp6/bulk", true, 1428},
+		{"tcp4/bulk", tcp, false, 1448},
+		{"tcp6/bulk", tcp, true, 1428},
+		{"udp4/bulk", udp, false, 1448},
+		{"udp6/bulk", udp, true, 1428},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
-			p := super(bb.v6, 45*bb.size)
-			p.Partial = true
-			pkt := p.Bytes()
+			pkt := bb.make(bb.v6, 45*bb.size)
 			var s segment.Splitter
 			buf := make([]byte, 1500)
 			o := segment.Options{SegmentSize: bb.size, MTU: 1500, Partial: true}
-			b.SetBytes(int64(len(p.Payload)))
+			b.SetBytes(int64(45 * bb.size))
 			b.ReportAllocs()
 			for b.Loop() {
 				if err := splitInto(&s, buf, pkt, o); err != nil || s.Segments() != 45 {

@@ -40,7 +40,7 @@ func check(t testing.TB, s *segment.Splitter, pkt []byte, o segment.Options) [][
 	t.Helper()
 	want, wantErr := slowSegment(pkt, o)
 	head := len(pkt)
-	if _, hdrLen, err := slowHeaders(pkt, o.LinkHdrLen); err == nil {
+	if _, hdrLen, _, err := slowHeaders(pkt, o.LinkHdrLen); err == nil {
 		head = hdrLen // no more than it may need
 	}
 	got, err := split(s, pkt, head, o)

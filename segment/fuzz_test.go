@@ -19,7 +19,7 @@ type job struct {
 
 // parseJob reads settings from the first 16 bytes: packet (0-7), options
 // (8-13), a byte to spoil (14-15). With the top bit of the first set, what
-// follows is the packet itself.
+// follows is the packet itself. 0x10 of the options makes it one of UDP.
 func parseJob(b []byte) job {
 	if len(b) < 16 {
 		return job{}
@@ -39,7 +39,12 @@ func parseJob(b []byte) job {
 		j.pkt = rest
 		return j
 	}
-	j.pkt = append(make([]byte, j.o.LinkHdrLen), jobTCP(s, j.o.Partial).Bytes()...)
+	t := jobTCP(s, j.o.Partial)
+	ip := t.Bytes()
+	if s[12]&0x10 != 0 {
+		ip = jobUDP(s, t).Bytes()
+	}
+	j.pkt = append(make([]byte, j.o.LinkHdrLen), ip...)
 	if at := int(s[14]); s[13]&1 != 0 && at < len(j.pkt) {
 		j.pkt[at] ^= s[15]
 	}
@@ -70,6 +75,17 @@ func jobTCP(s []byte, partial bool) packettest.TCP {
 	return t
 }
 
+// jobUDP is the datagram instead of segment t.
+func jobUDP(s []byte, t packettest.TCP) packettest.UDP {
+	u := packettest.UDP{IP: t.IP, Payload: t.Payload, Partial: t.Partial, NoChecksum: s[1]&7 == 7}
+	u.FFFF = s[1]&8 != 0 && len(u.Payload) >= 2
+	u.BadChecksum = s[1]&0x30 == 0x30
+	if s[1]&0xc0 == 0xc0 {
+		u.LengthDelta = int(int8(s[2]))
+	}
+	return u
+}
+
 func jobSeeds() [][]byte {
 	job := func(first, flags byte, payload, size, mtu uint16, how byte) []byte {
 		return []byte{first, flags, 3, byte(payload >> 8), byte(payload), 7, 0, 0,
@@ -78,12 +94,21 @@ func jobSeeds() [][]byte {
 	var seeds [][]byte
 	for first := range byte(64) { // every shape of header
 		seeds = append(seeds, job(first, 0xff, 4000, 1448, 1500, first&15))
+		seeds = append(seeds, job(first, first&0x3f, 4000, 1400, 1500, first&15|0x10)) // with every checksum
+	}
+	for _, n := range []uint16{0, 1, 999, 1000, 1001, 1472, 1473, 2000, 2001} { // datagrams around both sizes
+		for _, size := range []uint16{0, 1, 1000, 1472, 1473, 60000} {
+			seeds = append(seeds, job(0, 0, n, size, 1500, 0x10), job(1, 0, n, size, 1520, 0x12))
+		}
 	}
 	for _, n := range []uint16{0, 1, 2, 1447, 1448, 1449, 2896, 2897, 65400} { // around the segment size
 		seeds = append(seeds, job(0, 0x19, n, 1448, 1500, 2), job(1, 0x98, n, 1440, 1500, 4))
 	}
 	for _, mtu := range []uint16{0, 51, 52, 53, 576, 1499, 65535} { // around the headers
 		seeds = append(seeds, job(0, 0x19, 3000, 1448, mtu, 0), job(0, 0x10, 0, 0, mtu, 2))
+	}
+	for _, mtu := range []uint16{0, 27, 28, 29, 576, 1427, 1428, 65535} {
+		seeds = append(seeds, job(0, 0, 3000, 1400, mtu, 0x10), job(0, 0, 3000, 1, mtu, 0x10), job(0, 0, 0, 0, mtu, 0x12))
 	}
 	raw := append(job(0x80, 0, 0, 100, 576, 0), packettest.TCP{Payload: packettest.Stream(0, 900)}.Bytes()...)
 	udp := append(job(0x80, 0, 0, 100, 576, 0), packettest.UDP{Payload: packettest.Stream(0, 900)}.Bytes()...)
@@ -137,7 +162,7 @@ func TestRandomPackets(t *testing.T) {
 			several++
 		}
 	}
-	for _, err := range []error{nil, segment.ErrMTU, segment.ErrMalformed, segment.ErrNotTCP} {
+	for _, err := range []error{nil, segment.ErrMTU, segment.ErrMalformed, segment.ErrNotSegmentable} {
 		if met[err] == 0 {
 			t.Errorf("outcome %v was never met", err)
 		}

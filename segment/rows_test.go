@@ -179,14 +179,14 @@ func TestErrors(t *testing.T) {
 		o    segment.Options
 		want error
 	}{
-		{"UDP", packettest.UDP{Payload: make([]byte, 3000)}.Bytes(), segment.Options{MTU: 1500}, segment.ErrNotTCP},
-		{"UDP over IPv6", packettest.UDP{IP: packettest.IP{V6: true}, Payload: make([]byte, 3000)}.Bytes(), segment.Options{MTU: 1500}, segment.ErrNotTCP},
-		{"ICMP", packettest.ICMP{Payload: make([]byte, 3000)}.Bytes(), segment.Options{MTU: 1500}, segment.ErrNotTCP},
-		{"neither IPv4 nor IPv6", make([]byte, 3000), segment.Options{MTU: 1500}, segment.ErrNotTCP},
-		{"first fragment", with(v4, func(p *packettest.TCP) { p.IP.MF = true }), segment.Options{MTU: 1500}, segment.ErrNotTCP},
-		{"last fragment", with(v4, func(p *packettest.TCP) { p.IP.FragmentOffset = 1 }), segment.Options{MTU: 1500}, segment.ErrNotTCP},
-		{"IPv6 fragment", with(v6, func(p *packettest.TCP) { p.IP.Ext = []packettest.Ext{packettest.Fragment(0, true, 1)} }), segment.Options{MTU: 1500}, segment.ErrNotTCP},
-		{"IPv6 Routing header with Segments Left", with(v6, func(p *packettest.TCP) { p.IP.Ext = []packettest.Ext{packettest.Routing(1)} }), segment.Options{MTU: 1500}, segment.ErrNotTCP},
+		{"UDP", packettest.UDP{Payload: make([]byte, 3000)}.Bytes(), segment.Options{MTU: 1500}, segment.ErrNotSegmentable},
+		{"UDP over IPv6", packettest.UDP{IP: packettest.IP{V6: true}, Payload: make([]byte, 3000)}.Bytes(), segment.Options{MTU: 1500}, segment.ErrNotSegmentable},
+		{"ICMP", packettest.ICMP{Payload: make([]byte, 3000)}.Bytes(), segment.Options{MTU: 1500}, segment.ErrNotSegmentable},
+		{"neither IPv4 nor IPv6", make([]byte, 3000), segment.Options{MTU: 1500}, segment.ErrNotSegmentable},
+		{"first fragment", with(v4, func(p *packettest.TCP) { p.IP.MF = true }), segment.Options{MTU: 1500}, segment.ErrNotSegmentable},
+		{"last fragment", with(v4, func(p *packettest.TCP) { p.IP.FragmentOffset = 1 }), segment.Options{MTU: 1500}, segment.ErrNotSegmentable},
+		{"IPv6 fragment", with(v6, func(p *packettest.TCP) { p.IP.Ext = []packettest.Ext{packettest.Fragment(0, true, 1)} }), segment.Options{MTU: 1500}, segment.ErrNotSegmentable},
+		{"IPv6 Routing header with Segments Left", with(v6, func(p *packettest.TCP) { p.IP.Ext = []packettest.Ext{packettest.Routing(1)} }), segment.Options{MTU: 1500}, segment.ErrNotSegmentable},
 
 		{"trailing bytes", with(v4, func(p *packettest.TCP) { p.Link.Trailing = []byte{0} }), segment.Options{MTU: 1500}, segment.ErrMalformed},
 		{"IPv4 length too small", with(v4, func(p *packettest.TCP) { p.IP.LengthDelta = -1 }), segment.Options{MTU: 1500}, segment.ErrMalformed},
@@ -197,7 +197,7 @@ func TestErrors(t *testing.T) {
 		{"nothing behind the link header", make([]byte, 14), segment.Options{LinkHdrLen: 14, Partial: true}, segment.ErrMalformed},
 		{"shorter than the link header", make([]byte, 10), segment.Options{LinkHdrLen: 14, Partial: true}, segment.ErrMalformed},
 		{"negative link header", v4.Bytes(), segment.Options{LinkHdrLen: -1, MTU: 1500}, segment.ErrMalformed},
-		{"partial that nobody can finish", packettest.UDP{}.Bytes(), segment.Options{MTU: 1500, Partial: true}, segment.ErrMalformed},
+		{"partial that nobody can finish", packettest.ICMP{}.Bytes(), segment.Options{MTU: 1500, Partial: true}, segment.ErrMalformed},
 
 		{"MTU without room", v4.Bytes(), segment.Options{SegmentSize: 1448, MTU: 52}, segment.ErrMTU},
 		{"MTU with room for a byte", v4.Bytes(), segment.Options{SegmentSize: 1448, MTU: 53}, nil},
@@ -206,7 +206,7 @@ func TestErrors(t *testing.T) {
 		{"MTU 0", v4.Bytes(), segment.Options{SegmentSize: 1448}, segment.ErrMTU},
 		{"MTU smaller than a pure ACK", super(false, 0).Bytes(), segment.Options{MTU: 51}, segment.ErrMTU},
 		{"MTU of a pure ACK", with(super(false, 0), func(p *packettest.TCP) { p.Partial = true }), segment.Options{MTU: 52, Partial: true}, nil},
-		{"not TCP, but fits", packettest.UDP{Payload: make([]byte, 1000)}.Bytes(), segment.Options{SegmentSize: 100, MTU: 1500}, nil},
+		{"neither TCP nor UDP, but fits", packettest.ICMP{Payload: make([]byte, 1000)}.Bytes(), segment.Options{SegmentSize: 100, MTU: 1500}, nil},
 		{"malformed, but fits", make([]byte, 10), segment.Options{SegmentSize: 100, MTU: 1500}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -8,8 +8,10 @@ package law_test
 
 import (
 	"bytes"
+	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -22,17 +24,20 @@ import (
 
 const mtu = 65535
 
+// counts are packets by transport protocol.
+type counts [256]int
+
 // through coalesces a burst and splits what leaves, and counts the packets that
 // went through a merged one.
-func through(t testing.TB, b packettest.Burst) (out []packettest.Frame, merged int) {
-	table := coalesce.New(&coalesce.Config{MaxPackets: b.MaxPackets})
+func through(t testing.TB, b packettest.Burst) (out []packettest.Frame, merged counts) {
+	table := coalesce.New(&coalesce.Config{MaxPackets: b.MaxPackets, UDP: b.UDP})
 	leave := func() bool {
 		r := table.Pop()
 		if r == nil {
 			return false
 		}
 		if r.Count > 1 {
-			merged += r.Count
+			merged[r.Transport] += r.Count
 		}
 		out = append(out, splitRun(t, r, b.Arrivals)...)
 		return true
@@ -63,8 +68,8 @@ func splitRun(t testing.TB, r *coalesce.Run, in []packettest.Arrival) []packette
 	if err := s.Init(pkt[:r.HeaderLen], len(pkt), o); err != nil {
 		t.Fatalf("a merged packet of %d does not split: %v\n%x", r.Count, err, pkt[:r.HeaderLen])
 	}
-	if s.Segments() != r.Count {
-		t.Fatalf("a merged packet of %d splits into %d", r.Count, s.Segments())
+	if s.Segments() != r.Count || s.Transport() != r.Transport {
+		t.Fatalf("a merged packet of %d (protocol %d) splits into %d (%d)", r.Count, r.Transport, s.Segments(), s.Transport())
 	}
 	payload := pkt[s.HeaderLen():]
 	if !s.ChecksumOK(checksum.Checksum(payload, 0)) {
@@ -82,7 +87,7 @@ func splitRun(t testing.TB, r *coalesce.Run, in []packettest.Arrival) []packette
 }
 
 // check fails the test if the law is broken.
-func check(t testing.TB, b packettest.Burst) (merged int) {
+func check(t testing.TB, b packettest.Burst) (merged counts) {
 	out, merged := through(t, b)
 	if len(out) != len(b.Arrivals) {
 		t.Fatalf("%d packets came and %d left", len(b.Arrivals), len(out))
@@ -107,8 +112,8 @@ func check(t testing.TB, b packettest.Burst) (merged int) {
 }
 
 // perFlow sorts packets by flow, padding trimmed. A fragment, which shows no
-// ports, belongs to each flow of its addresses and protocol: it may overtake
-// none of them.
+// ports, belongs to each flow of its addresses and protocol, and one that does
+// not show its protocol to those of both: it may overtake none of them.
 func perFlow(frames []packettest.Frame) map[string][]packettest.Frame {
 	hosts := map[string]map[string]bool{} // flows by addresses and protocol
 	for _, f := range frames {
@@ -128,12 +133,30 @@ func perFlow(frames []packettest.Frame) map[string][]packettest.Frame {
 			continue
 		}
 		flows[host+"all fragments"] = append(flows[host+"all fragments"], f)
-		for flow := range hosts[host] {
-			flows[flow] = append(flows[flow], f)
+		for _, of := range carried(host) {
+			for flow := range hosts[of] {
+				flows[flow] = append(flows[flow], f)
+			}
 		}
 	}
 	return flows
 }
+
+// carried is what a fragment of host may be of: with an extension header in its
+// fragmented part, TCP or UDP.
+func carried(host string) []string {
+	addresses, proto, _ := strings.Cut(host, protoMark)
+	switch proto {
+	case "0", "43", "44", "60", "253":
+		if len(addresses) == 2*32 { // IPv4 has no such headers
+			return []string{addresses + protoMark + "6", addresses + protoMark + "17"}
+		}
+	}
+	return []string{host}
+}
+
+// protoMark stands between addresses and protocol of a host.
+const protoMark = " proto "
 
 // identity of a frame as far as it shows. What shows none is a flow of its own,
 // by its bytes: there is no order to keep among such.
@@ -153,7 +176,7 @@ func identity(f packettest.Frame) (host, flow string, fragment bool) {
 		if l4 < 20 {
 			return none, none, false
 		}
-		host = fmt.Sprintf("%x proto %d", ip[12:20], ip[9])
+		host = fmt.Sprint(hex.EncodeToString(ip[12:20]), protoMark, ip[9])
 		fragment = ip[6]&0x3f != 0 || ip[7] != 0
 	case v == 6 && protocol == packettest.ProtocolIPv6 && len(ip) >= 40:
 		proto := ip[6]
@@ -169,7 +192,7 @@ func identity(f packettest.Frame) (host, flow string, fragment bool) {
 			}
 			proto = ip[l4]
 		}
-		host = fmt.Sprintf("%x proto %d", ip[8:40], proto)
+		host = fmt.Sprint(hex.EncodeToString(ip[8:40]), protoMark, proto)
 	}
 	switch {
 	case host == "" || !fragment && len(ip) < l4+4:
@@ -215,14 +238,17 @@ func FuzzLaw(f *testing.F) {
 func TestLaw(t *testing.T) {
 	const bursts = 800
 	rng := rand.New(rand.NewPCG(7, 8))
-	packets, merged := 0, 0
+	const tcp, udp = 6, 17
+	packets, merged := 0, counts{}
 	for range bursts {
 		b := packettest.ParseBurst(packettest.RandomBurst(rng))
 		packets += len(b.Arrivals)
-		merged += check(t, b)
+		for proto, n := range check(t, b) {
+			merged[proto] += n
+		}
 	}
-	if merged < packets/3 {
-		t.Errorf("only %d of %d packets merged: the bursts test little", merged, packets)
+	if merged[tcp] < packets/3 || merged[udp] < packets/10 {
+		t.Errorf("only %d of TCP and %d of UDP of %d packets merged: the bursts test little", merged[tcp], merged[udp], packets)
 	}
-	t.Logf("%d of %d packets merged", merged, packets)
+	t.Logf("%d of TCP and %d of UDP of %d packets merged", merged[tcp], merged[udp], packets)
 }

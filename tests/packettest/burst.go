@@ -38,6 +38,8 @@ type Burst struct {
 	MaxPackets int
 	// Refuse: flows to destinations whose last byte is this end elsewhere.
 	Refuse byte
+	// UDP says that datagrams may merge. Without it there may be some too.
+	UDP bool
 }
 
 // MaxBurst is the largest number of packets in a Burst.
@@ -56,7 +58,7 @@ func ParseBurst(b []byte) Burst {
 		return Burst{}
 	}
 	s, b := b[:4], b[4:]
-	out := Burst{Refuse: s[3]}
+	out := Burst{Refuse: s[3], UDP: s[0]&flowUDP != 0 && s[1]&0x20 == 0}
 	if s[2] < 128 {
 		out.MaxPackets = int(s[2]) % 20
 	}
@@ -88,52 +90,91 @@ func rawArrivals(s, b []byte) (out []Arrival) {
 	return out
 }
 
-// burstFlow is a flow that sends.
+// burstFlow is a flow that sends. Of one of UDP, tcp has what segments and
+// datagrams have in common: all up to the ports, the payload, and what is wrong
+// with the checksum.
 type burstFlow struct {
 	tcp     TCP
+	udp     bool
 	size    int
 	fixedID bool
 }
 
-// burstFlows are four flows: the second differs from the first in a port, the
-// third in the destination, the fourth in what identity has besides.
-func burstFlows(s []byte) []*burstFlow {
-	t := TCP{Seq: 0xffffff00, Ack: 1, Window: 512, IP: IP{V6: s[0]&1 != 0}}
-	if s[0]&2 != 0 {
+// flowUDP is the bit of newBurstFlow's first byte that makes a flow one of UDP.
+const flowUDP = 0x40
+
+// newBurstFlow returns the flow that two bytes of settings spell: what its packets
+// are like, and their size and whether IPv4 IDs stay (0x10).
+func newBurstFlow(how, size byte) *burstFlow {
+	f := &burstFlow{udp: how&flowUDP != 0, fixedID: size&0x10 != 0, size: segmentSizes[size%16]}
+	f.tcp = TCP{Seq: 0xffffff00, Ack: 1, Window: 512, IP: IP{V6: how&1 != 0}}
+	t := &f.tcp
+	if how&2 != 0 {
 		t.Link.Ethernet = true
 	}
-	if s[0]&4 != 0 {
+	if how&4 != 0 {
 		t.Link.Ethernet, t.Link.VLAN = true, 5
 	}
-	if s[0]&8 != 0 {
+	if how&8 != 0 {
 		t.Options = Timestamp(1, 2)
 	}
-	if s[0]&16 != 0 && t.IP.V6 {
+	if how&16 != 0 && t.IP.V6 {
 		t.IP.Ext = []Ext{HopByHop(0), DestinationOptions(0), Routing(0)}
 	}
-	t.IP.DF = s[0]&32 != 0
+	t.IP.DF = how&32 != 0
 	t.IP.ID = 0xfffc
-	size := segmentSizes[s[1]%16]
-	if size > 20000 && t.IP.V6 {
-		size -= 32 // so that the limit is met with all headers
+	if f.size > 20000 && t.IP.V6 {
+		f.size -= 32 // so that the limit is met with all headers
 	}
-	fixedID := s[1]&16 != 0
-	other, third, fourth := t, t, t
+	return f
+}
+
+// burstFlows are four flows: the second differs from the first in a port, the
+// third in the destination, the fourth in what identity has besides. Of those of
+// UDP the first and third are of TCP all the same, unless s[1]&0x40 is set.
+func burstFlows(s []byte) []*burstFlow {
+	var flows []*burstFlow
+	for i := range byte(4) {
+		how := s[0]
+		if i%2 == 0 && s[1]&0x40 == 0 {
+			how &^= flowUDP
+		}
+		flows = append(flows, newBurstFlow(how, s[1]))
+	}
+	other, third, fourth := &flows[1].tcp, &flows[2].tcp, &flows[3].tcp
 	other.SrcPort = 40001
 	third.IP.Dst = netip.AddrFrom4([4]byte{10, 0, 0, 3})
-	if t.IP.V6 {
+	if third.IP.V6 {
 		third.IP.Dst = netip.AddrFrom16([16]byte{0xfd, 15: 3})
 		fourth.IP.Label = 7
 	}
 	fourth.Link.Src = [6]byte{2, 0, 0, 0, 0, 9}
-	if !t.Link.Ethernet && !t.IP.V6 {
+	if !fourth.Link.Ethernet && !fourth.IP.V6 {
 		fourth.DstPort = 80
 	}
-	var flows []*burstFlow
-	for _, t := range []TCP{t, other, third, fourth} {
-		flows = append(flows, &burstFlow{t, size, fixedID})
-	}
 	return flows
+}
+
+// sending is what a flow is about to send.
+type sending struct {
+	TCP
+	udp bool
+}
+
+// datagram is s as a flow of UDP sends it.
+func (s *sending) datagram() UDP {
+	return UDP{
+		Link: s.Link, IP: s.IP, SrcPort: s.SrcPort, DstPort: s.DstPort, Payload: s.Payload,
+		BadChecksum: s.BadChecksum, FFFF: s.FFFF,
+	}
+}
+
+// headerLen is the length of the IP and the transport header.
+func (s *sending) headerLen() int {
+	if s.udp {
+		return s.IP.headerLen() + 8
+	}
+	return headerLen(&s.TCP)
 }
 
 // next is the flow's next packet. Of the three bytes, flags is 0x80 to make the
@@ -141,25 +182,31 @@ func burstFlows(s []byte) []*burstFlow {
 // it, 0x20 to cut it into pieces; 0x10 says that the link vouches, 0x08 that it
 // if both 0x04 agrees.
 func (f *burstFlow) next(flags, mutation, arg byte) Arrival {
-	t := f.tcp
+	t := sending{f.tcp, f.udp}
 	t.Payload = Stream(t.Seq, f.size)
 	change := mutations[0]
 	if mutation >= 128 {
-		change = mutations[int(mutation)%len(mutations)]
+		change = mutations[int(mutation-128)%len(mutations)]
 	}
 	a := Arrival{Pop: flags&0x40 != 0, Vouched: flags&0x10 != 0, Exclude: flags&0x0c == 0x0c}
 	if change.tcp != nil {
-		change.tcp(&t, arg)
+		change.tcp(&t.TCP, arg)
 	}
-	a.Frame = t.Frame()
+	if a.Frame = t.Frame(); f.udp {
+		u := t.datagram()
+		if change.udp != nil {
+			change.udp(&u, arg)
+		}
+		a.Frame = u.Frame()
+	}
 	switch {
 	case change.frame != nil:
 		change.frame(&a, &t, arg)
 	case flags&0x20 != 0 && t.Offset == 0:
 		a.TailLen = 1 + int(arg)*7
-		a.HeadLen = a.NetOffset() + headerLen(&t) + int(arg)%3*3
+		a.HeadLen = a.NetOffset() + t.headerLen() + int(arg)%3*3
 	}
-	f.advance(&t, flags&0x80 != 0)
+	f.advance(&t.TCP, flags&0x80 != 0)
 	return a
 }
 
@@ -183,13 +230,5 @@ func (f *burstFlow) advance(t *TCP, keep bool) {
 	}
 }
 
-func headerLen(t *TCP) int {
-	n := 40 + len(t.IP.Options) + len(t.Options)
-	if t.IP.V6 {
-		n = 60 + len(t.Options)
-		for _, e := range t.IP.Ext {
-			n += 1 + len(e.Data)
-		}
-	}
-	return n
-}
+// headerLen is the length of the IP and the TCP header.
+func headerLen(t *TCP) int { return t.IP.headerLen() + 20 + len(t.Options) }

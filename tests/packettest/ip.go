@@ -148,6 +148,17 @@ func (ip IP) ttl() uint8 {
 	return ip.TTL
 }
 
+func (ip IP) headerLen() int {
+	if !ip.V6 {
+		return 20 + len(ip.Options)
+	}
+	n := 40
+	for _, e := range ip.Ext {
+		n += 1 + len(e.Data)
+	}
+	return n
+}
+
 func (ip IP) fragment() bool {
 	for _, e := range ip.Ext {
 		if e.Type == extFragment {

@@ -4,19 +4,23 @@
 package packettest
 
 // mutation is one thing in which a packet of a Burst may differ: from what its
-// sender wrote (tcp), or from what was built (frame).
+// sender wrote (tcp, or udp where only datagrams have it), or from what was built
+// (frame).
 type mutation struct {
 	tcp   func(t *TCP, arg byte)
-	frame func(a *Arrival, t *TCP, arg byte)
+	udp   func(u *UDP, arg byte)
+	frame func(a *Arrival, t *sending, arg byte)
 }
 
 func ofTCP(f func(t *TCP, arg byte)) mutation { return mutation{tcp: f} }
 
-func ofFrame(f func(a *Arrival, t *TCP, arg byte)) mutation { return mutation{frame: f} }
+func ofUDP(f func(u *UDP, arg byte)) mutation { return mutation{udp: f} }
 
-// instead sends another packet in place of the segment.
-func instead(f func(t *TCP, arg byte) Frame) mutation {
-	return ofFrame(func(a *Arrival, t *TCP, arg byte) {
+func ofFrame(f func(a *Arrival, t *sending, arg byte)) mutation { return mutation{frame: f} }
+
+// instead sends another packet in place of the flow's.
+func instead(f func(t *sending, arg byte) Frame) mutation {
+	return ofFrame(func(a *Arrival, t *sending, arg byte) {
 		a.Frame = f(t, arg)
 		t.Payload = nil
 	})
@@ -88,43 +92,66 @@ var mutations = []mutation{
 		}
 	}),
 	// Other protocols, other packets.
-	instead(func(t *TCP, arg byte) Frame { return UDP{Link: t.Link, IP: t.IP, Payload: t.Payload}.Frame() }),
-	instead(func(t *TCP, arg byte) Frame {
+	instead(func(t *sending, arg byte) Frame { return UDP{Link: t.Link, IP: t.IP, Payload: t.Payload}.Frame() }),
+	instead(func(t *sending, arg byte) Frame {
 		ip := t.IP
 		ip.MF, ip.Ext = true, []Ext{Fragment(0, true, 1)}
 		return UDP{Link: t.Link, IP: ip, Payload: t.Payload}.Frame()
 	}),
-	instead(func(t *TCP, arg byte) Frame { return ICMP{Link: t.Link, IP: t.IP, Payload: t.Payload}.Frame() }),
-	instead(func(t *TCP, arg byte) Frame {
+	instead(func(t *sending, arg byte) Frame { return ICMP{Link: t.Link, IP: t.IP, Payload: t.Payload}.Frame() }),
+	instead(func(t *sending, arg byte) Frame {
 		ip := t.IP
 		ip.MF, ip.Ext = true, []Ext{Fragment(0, true, 1)}
 		return ICMP{Link: t.Link, IP: ip, Payload: t.Payload}.Frame()
 	}),
-	ofFrame(func(a *Arrival, t *TCP, arg byte) { a.Data = a.Data[:len(a.Data)*int(arg)/256] }),
-	ofFrame(func(a *Arrival, t *TCP, arg byte) { a.Data = a.Data[:min(len(a.Data), int(arg))] }),
+	ofFrame(func(a *Arrival, t *sending, arg byte) { a.Data = a.Data[:len(a.Data)*int(arg)/256] }),
+	ofFrame(func(a *Arrival, t *sending, arg byte) { a.Data = a.Data[:min(len(a.Data), int(arg))] }),
 	// Any header byte, checksums made right or left as they were.
-	ofFrame(func(a *Arrival, t *TCP, arg byte) {
+	ofFrame(func(a *Arrival, t *sending, arg byte) {
 		if at := a.NetOffset() + int(arg); at < len(a.Data) {
 			a.Data[at] ^= 1 << (arg % 8)
 		}
 	}),
-	ofFrame(func(a *Arrival, t *TCP, arg byte) {
+	ofFrame(func(a *Arrival, t *sending, arg byte) {
 		ip := a.Data[a.NetOffset():]
-		l4 := headerLen(t) - 20 - len(t.Options)
-		at := int(arg) % headerLen(t)
+		at, version := int(arg)%t.headerLen(), ip[0]>>4
 		ip[at] ^= 1 << (arg % 8)
-		if ip[0]>>4 == 4 && int(ip[0]&15)*4 <= len(ip) {
+		if ip[0]>>4 != version {
+			return // nobody knows which checksums would be right
+		}
+		if version == 4 && int(ip[0]&15)*4 <= len(ip) {
 			FixIPv4(ip)
 		}
-		FixTCP(ip, l4)
+		if t.udp {
+			FixUDP(ip, t.IP.headerLen())
+		} else {
+			FixTCP(ip, t.IP.headerLen())
+		}
 	}),
-	ofFrame(func(a *Arrival, t *TCP, arg byte) {
+	ofFrame(func(a *Arrival, t *sending, arg byte) {
 		if at := int(arg); at < a.LinkHdrLen {
 			a.Data[at] ^= 1
 		}
 	}),
 	// IDs that go back to the first, or one or two short of it.
 	ofTCP(func(t *TCP, arg byte) { t.IP.ID = 0xfffc - uint16(arg%3) }),
+	// What only datagrams have: no checksum, a length of their own. Lengths: off
+	// by one, that of an empty datagram, anything.
+	ofUDP(func(u *UDP, arg byte) { u.NoChecksum = true }),
+	ofUDP(func(u *UDP, arg byte) { u.LengthDelta = 1 - 2*int(arg&1) }),
+	ofUDP(func(u *UDP, arg byte) { u.LengthDelta = -len(u.Payload) }),
+	ofUDP(func(u *UDP, arg byte) { u.LengthDelta = int(int8(arg)) }),
+	// Another version field, which IPv6 has no checksum of.
+	ofFrame(func(a *Arrival, t *sending, arg byte) { a.Data[a.NetOffset()] ^= 0x10 << (arg % 4) }),
+	// Another port; the same ports and the other protocol.
+	ofTCP(func(t *TCP, arg byte) { t.SrcPort = 50000 + uint16(arg&1) }),
+	ofTCP(func(t *TCP, arg byte) { t.DstPort = 53 + uint16(arg&1) }),
+	instead(func(t *sending, arg byte) Frame {
+		if t.udp {
+			return t.Frame()
+		}
+		return t.datagram().Frame()
+	}),
 }
 
 func (t *TCP) fragment(offset uint16, more bool) {

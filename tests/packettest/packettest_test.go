@@ -29,6 +29,66 @@ func TestTCPBytes(t *testing.T) {
 	}
 }
 
+// And a datagram.
+func TestUDPBytes(t *testing.T) {
+	want, _ := hex.DecodeString("4502001f" + "00074000" + "401126c3" + "0a000001" + "0a000002" + // checksums: Python's
+		"9c400035" + "000b8afd" + "616263")
+	u := packettest.UDP{IP: packettest.IP{ID: 7, DF: true, TOS: 2}, DstPort: 53, Payload: []byte("abc")}
+	if d := packettest.DiffIP(u.Bytes(), want); d != "" {
+		t.Error(d)
+	}
+	for name, tt := range map[string]struct {
+		change func(u *packettest.UDP)
+		sum    uint16
+		valid  bool
+	}{
+		"no checksum": {func(u *packettest.UDP) { u.NoChecksum = true }, 0, false},
+		"partial":     {func(u *packettest.UDP) { u.Partial = true }, 0x141f, false},
+		"0xffff":      {func(u *packettest.UDP) { u.FFFF = true }, 0xffff, true},
+		"bad":         {func(u *packettest.UDP) { u.BadChecksum = true }, 0xdffd, false},
+		"right":       {func(u *packettest.UDP) {}, 0x8afd, true},
+	} {
+		v := u
+		tt.change(&v)
+		b := v.Bytes()
+		if got := uint16(b[26])<<8 | uint16(b[27]); got != tt.sum || packettest.UDPValid(b, 20) != tt.valid {
+			t.Errorf("%s: checksum %#04x, valid %v; want %#04x, %v", name, got, !tt.valid, tt.sum, tt.valid)
+		}
+	}
+}
+
+// Every burst that a test could rely on has what it is to test: datagrams in a
+// burst of UDP, of one flow or of all, and none in others.
+func TestBurstUDP(t *testing.T) {
+	count := func(settings ...byte) (n int, merge bool) {
+		for i := range byte(8) {
+			settings = append(settings, i&3, 0, 0)
+		}
+		b := packettest.ParseBurst(settings)
+		for _, a := range b.Arrivals {
+			if a.Data[9] == 17 {
+				n++
+			}
+		}
+		return n, b.UDP
+	}
+	for _, tt := range []struct {
+		name   string
+		how, s byte
+		n      int
+		merge  bool
+	}{
+		{"none", 0, 0x40, 0, false},
+		{"every other", 0x40, 0, 4, true},
+		{"all", 0x40, 0x40, 8, true},
+		{"all, not merging", 0x40, 0x60, 8, false},
+	} {
+		if n, merge := count(tt.how, tt.s, 128, 0); n != tt.n || merge != tt.merge {
+			t.Errorf("%s: %d datagrams, UDP is %v", tt.name, n, merge)
+		}
+	}
+}
+
 // gVisor's checksums and ours must agree: the builders' own loop would otherwise
 // be checked by nothing but packages that it is to check.
 func TestChecksumsAgreeWithGVisor(t *testing.T) {

@@ -29,9 +29,17 @@ func BurstSeeds() [][]byte {
 			for _, flags := range []byte{0, 0x80, 0x21} {
 				b := append(plain(settings), flags, m, 9)
 				seeds = append(seeds, append(b, plain()[4:]...))
+				udp := append([]byte{settings | flowUDP, 0x45}, b[2:]...) // datagrams of 101 bytes
+				seeds = append(seeds, append(udp, plain()[4:]...))
 			}
 		}
 	}
+	for size := range byte(32) {
+		// The same of UDP, with as many datagrams as a run takes and more.
+		seeds = append(seeds, plain(flowUDP, 0x40|size), plain(flowUDP|11, 0x40|size))
+	}
+	full := plain(flowUDP, 0x41)
+	seeds = append(seeds, append(full, make([]byte, 3*64)...))
 	bounded := plain(0, 0, 3) // the bound on packets
 	seeds = append(seeds, bounded, plain(0, 0, 0, 2) /* flows that end elsewhere */)
 	var robin []byte
@@ -39,6 +47,8 @@ func BurstSeeds() [][]byte {
 		robin = append(robin, i&3, 0, 0)
 	}
 	seeds = append(seeds, append([]byte{3, 0, 128, 0}, robin...)) // interleaved flows
+	seeds = append(seeds, append([]byte{3 | flowUDP, 5, 128, 0}, robin...),
+		append([]byte{flowUDP, 0x25, 128, 0}, robin...)) // TCP and UDP; UDP that may not merge
 	raw := []byte{0x80, 0, 0, 0}
 	for i := range uint32(4) {
 		p := TCP{Seq: i * 10, Payload: Stream(i*10, 10)}.Bytes()
@@ -47,23 +57,36 @@ func BurstSeeds() [][]byte {
 	return append(seeds, raw) // raw frames that merge
 }
 
-// RandomBurst spells a burst of up to 60 packets.
+// RandomBurst spells a burst of up to 60 packets, or one of 160 that all merge as
+// far as they may.
 func RandomBurst(r *rand.Rand) []byte {
 	b := []byte{byte(r.Uint32()) & 0x3f, byte(r.Uint32()), byte(r.Uint32()), byte(r.Uint32()) & 15}
+	if r.IntN(3) == 0 {
+		b[0] |= flowUDP
+	}
+	if r.IntN(4) != 0 {
+		b[1] &^= 0x20 // UDP mostly merges
+	}
 	if r.IntN(8) != 0 {
 		b[1] &^= 8 // mostly small packets
+	}
+	if r.IntN(32) == 0 {
+		return append(b, make([]byte, 3*160)...)
 	}
 	flows := 1 + r.IntN(4)
 	for range 1 + r.IntN(60) {
 		flags := byte(r.IntN(flows))
-		for bit, odds := range map[byte]int{0x80: 2, 0x40: 40, 0x20: 4, 0x10: 8, 0x0c: 40} {
-			if r.IntN(odds) == 0 {
-				flags |= bit
+		for _, rare := range []struct {
+			bits byte
+			odds int
+		}{{0x80, 2}, {0x40, 40}, {0x20, 4}, {0x10, 8}, {0x0c, 40}} {
+			if r.IntN(rare.odds) == 0 {
+				flags |= rare.bits
 			}
 		}
 		mutation := byte(0)
 		if r.IntN(5) == 0 {
-			mutation = 128 + byte(r.IntN(128))
+			mutation = spelling(r.IntN(len(mutations)))
 		}
 		b = append(b, flags, mutation, byte(r.Uint32()))
 	}
@@ -71,10 +94,4 @@ func RandomBurst(r *rand.Rand) []byte {
 }
 
 // spelling is the byte that chooses mutation i.
-func spelling(i int) byte {
-	b := 128
-	for b%len(mutations) != i {
-		b++
-	}
-	return byte(b)
-}
+func spelling(i int) byte { return byte(128 + i) }

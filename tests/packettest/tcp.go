@@ -84,17 +84,14 @@ func (t TCP) Bytes() []byte {
 	ip, l4 := t.IP.build(protoTCP, h)
 	switch {
 	case t.Partial:
-		put16(ip[l4+16:], ^Checksum(pseudo(ip, protoTCP, len(ip)-l4)))
+		fixPartial(ip, l4, protoTCP, tcpChecksum)
 	case t.FFFF:
-		at := l4 + (len(ip)-l4-2)&^1
-		put16(ip[at:], 0)
-		put16(ip[at:], Checksum(pseudo(ip, protoTCP, len(ip)-l4), ip[l4:]))
-		put16(ip[l4+16:], 0xffff)
+		fixFFFF(ip, l4, protoTCP, tcpChecksum)
 	default:
 		FixTCP(ip, l4)
 	}
 	if t.BadChecksum {
-		ip[l4+16] ^= 0x55
+		ip[l4+tcpChecksum] ^= 0x55
 	}
 	return ip
 }

@@ -12,8 +12,9 @@ type UDP struct {
 	Payload          []byte
 	// LengthDelta is added to the UDP length, which is right without it.
 	LengthDelta int
-	// BadChecksum spoils the checksum; NoChecksum stores 0.
-	BadChecksum, NoChecksum bool
+	// BadChecksum spoils the checksum; NoChecksum stores 0. Partial and FFFF
+	// are as in TCP, but that 0xffff is what UDP stores for 0x0000.
+	BadChecksum, NoChecksum, Partial, FFFF bool
 }
 
 // Bytes is the bare IP packet.
@@ -23,15 +24,19 @@ func (u UDP) Bytes() []byte {
 	put16(h[2:], or(u.DstPort, 443))
 	put16(h[4:], uint16(8+len(u.Payload)+u.LengthDelta))
 	ip, l4 := u.IP.build(protoUDP, append(h, u.Payload...))
-	if u.NoChecksum {
+	switch {
+	case u.NoChecksum:
 		return ip
-	}
-	fix(ip, l4, protoUDP, 6)
-	if get16(ip[l4+6:]) == 0 {
-		put16(ip[l4+6:], 0xffff) // RFC 768
+	case u.Partial:
+		fixPartial(ip, l4, protoUDP, udpChecksum)
+	case u.FFFF:
+		fixFFFF(ip, l4, protoUDP, udpChecksum)
+	default:
+		FixUDP(ip, l4)
 	}
 	if u.BadChecksum {
-		ip[l4+6] ^= 0x55
+		ip[l4+udpChecksum] ^= 0x55
+		ip[l4+udpChecksum+1] |= 1 // not 0, which would be none
 	}
 	return ip
 }

@@ -68,6 +68,9 @@ func (p *Packet) Init(pkt *stack.PacketBuffer, link Link) error {
 	if p.seg.Segments() == 0 {
 		return nil
 	}
+	if p.seg.Transport() != header.TCPProtocolNumber {
+		return segment.ErrMalformed // its GSO options are those of TCP
+	}
 	p.cursor.skip(p.seg.HeaderLen())
 	if !opts.Partial {
 		payload := p.cursor
