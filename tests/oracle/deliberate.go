@@ -135,7 +135,8 @@ type flow struct {
 }
 
 // readFlow picks the packets of a flow out of a burst.
-func readFlow(frames [][]byte, key string) (f flow) {
+func (j *judge) readFlow(frames [][]byte, key string) flow {
+	f := flow{split: j.split}
 	fragments := map[string]bool{} // pairs, since the flow's last packet
 	for _, data := range frames {
 		p := readPacket(data)

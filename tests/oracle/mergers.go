@@ -4,6 +4,8 @@
 package main
 
 import (
+	"slices"
+
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 
@@ -17,8 +19,9 @@ import (
 func newMergeJudge(gro *kernel.GRO) *judge {
 	table := newTable()
 	return &judge{
-		ours: func(frames [][]byte) []left { return merge(table, frames, whole) },
-		ask:  func(frames [][]byte) ([]left, error) { return kernelMerge(gro, frames) },
+		takes: func([]byte) bool { return true },
+		ours:  func(frames [][]byte) []left { return merge(table, frames, whole) },
+		ask:   func(frames [][]byte) ([]left, error) { return kernelMerge(gro, frames) },
 	}
 }
 
@@ -29,28 +32,24 @@ func newIDJudge(bridge *kernel.Resplit) *judge {
 	table := newTable()
 	return &judge{
 		split: true,
-		ours:  func(frames [][]byte) []left { return merge(table, bridged(frames), splitAgain) },
+		takes: bridged,
+		ours:  func(frames [][]byte) []left { return merge(table, frames, splitAgain) },
 		ask: func(frames [][]byte) (out []left, err error) {
-			answer, err := bridge.Through(bridged(frames))
+			answer, err := bridge.Through(frames)
 			for _, data := range answer {
-				out = append(out, unpadded(data))
+				out = append(out, left{data: data})
 			}
 			return out, err
 		},
 	}
 }
 
-// bridged leaves away what no bridge forwards (br_handle_frame): frames from no
-// station's address or to the bridge itself, and too long ones.
-func bridged(frames [][]byte) (out [][]byte) {
-	for _, data := range frames {
-		to, from := [6]byte(data), [6]byte(data[6:])
-		reserved := [5]byte(to[:]) == [5]byte{0x01, 0x80, 0xc2}
-		if from != [6]byte{} && from[0]&1 == 0 && !reserved && len(data) <= kernel.MaxBridged {
-			out = append(out, data)
-		}
-	}
-	return out
+// bridged tells what a bridge forwards (br_handle_frame): nothing from no station's
+// address or to the bridge itself, and nothing too long.
+func bridged(data []byte) bool {
+	to, from := [6]byte(data), [6]byte(data[6:])
+	reserved := [5]byte(to[:]) == [5]byte{0x01, 0x80, 0xc2}
+	return from != [6]byte{} && from[0]&1 == 0 && !reserved && len(data) <= kernel.MaxBridged
 }
 
 func newTable() *coalesce.Table { return coalesce.New(&coalesce.Config{UDP: true}) }
@@ -83,10 +82,10 @@ func whole(r *coalesce.Run, first packettest.Frame) []left {
 
 // splitAgain undoes the merging.
 func splitAgain(r *coalesce.Run, first packettest.Frame) (out []left) {
-	if r.Count == 1 {
-		return []left{unpadded(first.Data)}
-	}
 	merged := whole(r, first)[0]
+	if r.Count == 1 {
+		return []left{merged}
+	}
 	for _, data := range segments(merged.data, segment.Options{
 		SegmentSize: r.SegmentSize, MTU: 65535, FixedID: r.FixedID, LinkHdrLen: first.NetOffset(),
 	}) {
@@ -112,13 +111,15 @@ func segments(data []byte, o segment.Options) (out [][]byte) {
 	return out
 }
 
-// unpadded is a frame without padding: merging and splitting is lossless for IP
-// packets.
-func unpadded(data []byte) left {
-	if p := readPacket(data); p.flow != "" && p.padded() {
-		data = data[:p.frame.NetOffset()+p.size]
+// unpadded takes padding away: merging and splitting is lossless for IP packets.
+func unpadded(packets []left) []left {
+	out := slices.Clone(packets)
+	for i := range out {
+		if p := readPacket(out[i].data); p.pair != "" && p.padded() {
+			out[i].data = p.frame.Data[:p.frame.NetOffset()+p.size]
+		}
 	}
-	return left{data: data}
+	return out
 }
 
 // kernelMerge is what the kernel makes of the frames, checksums finished.

@@ -19,7 +19,7 @@ const (
 type packet struct {
 	frame packettest.Frame
 
-	flow string // who has the same belongs together; "" if the frame shows none
+	flow string // who has the same belongs together; noFlow or noIP if the frame shows none
 	pair string // addresses and protocol alone: what a fragment shows
 	// hidden: a fragment that does not show its protocol.
 	hidden bool
@@ -34,6 +34,14 @@ type packet struct {
 	versionWrong, experiment, segmentsLeft bool
 }
 
+// What packet.flow says of frames that show no flow. What is not IP counts apart,
+// as Linux delivers frames that only packet sockets want a little later
+// (__netif_receive_skb_list_core).
+const (
+	noFlow = ""
+	noIP   = "not IP"
+)
+
 // newFrame reads the link header of Ethernet frames.
 func newFrame(data []byte) packettest.Frame {
 	f := packettest.Frame{Data: data, LinkHdrLen: 14}
@@ -47,6 +55,7 @@ func readPacket(data []byte) (p packet) {
 	p.frame = newFrame(data)
 	net := p.frame.NetOffset()
 	if len(data) < net {
+		p.flow = noIP
 		return p
 	}
 	p.ip = data[net:]
@@ -59,6 +68,8 @@ func readPacket(data []byte) (p packet) {
 		p.readIPv4()
 	case packettest.ProtocolIPv6:
 		p.readIPv6()
+	default:
+		p.flow = noIP
 	}
 	return p
 }

@@ -98,6 +98,7 @@ type burstFlow struct {
 	udp     bool
 	size    int
 	fixedID bool
+	zeros   bool // the payload is all zeros
 }
 
 // flowUDP is the bit of newBurstFlow's first byte that makes a flow one of UDP.
@@ -184,6 +185,9 @@ func (s *sending) headerLen() int {
 func (f *burstFlow) next(flags, mutation, arg byte) Arrival {
 	t := sending{f.tcp, f.udp}
 	t.Payload = Stream(t.Seq, f.size)
+	if f.zeros {
+		clear(t.Payload)
+	}
 	change := mutations[0]
 	if mutation >= 128 {
 		change = mutations[int(mutation-128)%len(mutations)]

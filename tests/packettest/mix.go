@@ -27,6 +27,7 @@ const (
 	flowEthernet = 2
 	flowVLAN     = 4
 	flowExt      = 16
+	flowZeros    = 128
 )
 
 // ParseMix reads a mix.
@@ -58,7 +59,21 @@ func mixFlow(i int, kind, how byte) *burstFlow {
 	f := newBurstFlow(kind|flowEthernet, how)
 	f.identify(byte(i), how>>5)
 	f.size = mixSize(how&15, (&sending{f.tcp, f.udp}).headerLen())
+	if kind&flowZeros != 0 && f.udp {
+		f.noSum(2 + i%3)
+	}
 	return f
+}
+
+// noSum chooses payload and source port so that the sum of n datagrams merged is
+// zero, where a checksum field has to say 0xffff.
+func (f *burstFlow) noSum(n int) {
+	f.zeros = true
+	u := (&sending{f.tcp, true}).datagram()
+	u.Payload = make([]byte, min(n*f.size, 65000-u.IP.headerLen()))
+	u.SrcPort = 1
+	ip := u.Bytes()
+	f.tcp.SrcPort = 1 + get16(ip[u.IP.headerLen()+6:])
 }
 
 // identify makes the flow another one than its neighbours.
@@ -120,7 +135,7 @@ func RandomMix(r *rand.Rand) []byte {
 		for _, rare := range []struct {
 			bit  byte
 			odds int
-		}{{flowVLAN, 4}, {flowExt, 3}, {flowUDP, 3}} {
+		}{{flowVLAN, 4}, {flowExt, 3}, {flowUDP, 3}, {flowZeros, 4}} {
 			if r.IntN(rare.odds) != 0 {
 				kind &^= rare.bit
 			}
