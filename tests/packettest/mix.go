@@ -158,6 +158,9 @@ func RandomMix(r *rand.Rand) []byte {
 		if r.IntN(mutate) == 0 {
 			p[0] |= byte(r.IntN(2)) << 7
 			p[1] = spelling(r.IntN(len(mutations)))
+			if r.IntN(4) == 0 {
+				b = append(b, p[:]...) // twice
+			}
 		}
 		b = append(b, p[:]...)
 	}
