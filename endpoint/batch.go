@@ -6,7 +6,6 @@ package endpoint
 import (
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
@@ -37,19 +36,9 @@ func newBatch(e *Endpoint) *batch {
 	return b
 }
 
-// endsHere reports whether packets to dst are for this stack. While spoofing, a
-// NIC says yes to every address, which then means nothing.
+// endsHere reports whether packets to dst are for the stack that the batch is for.
 func (b *batch) endsHere(protocol tcpip.NetworkProtocolNumber, dst []byte) bool {
-	nic := b.target.nic
-	switch {
-	case nic == nil:
-		return false
-	case nic.Promiscuous():
-		return true
-	case nic.Spoofing():
-		return false
-	}
-	return nic.CheckLocalAddress(protocol, tcpip.AddrFromSlice(dst))
+	return b.target.endsHere(protocol, dst)
 }
 
 // DeliverFrames implements FrameDispatcher.
@@ -61,7 +50,7 @@ func (e *Endpoint) DeliverFrames(frames []Frame) {
 	}
 	if len(frames) == 1 || e.through || e.cfg.DisableCoalescing {
 		for i := range frames {
-			a.deliverAlone(e, frames[i].Protocol, frames[i].packet())
+			a.deliverAlone(e, frames[i].Protocol, frames[i].packet(e, a.target.Load()))
 		}
 		return
 	}
@@ -118,34 +107,9 @@ func (b *batch) popFrame(a *attachment, frames []Frame) bool {
 	if r.Count > 1 {
 		b.deliver(a, f.Protocol, b.merged(r))
 	} else {
-		b.deliver(a, f.Protocol, f.packet())
+		b.deliver(a, f.Protocol, f.packet(b.e, b.target))
 	}
 	return true
-}
-
-// packet returns a PacketBuffer with a copy of the frame.
-func (f *Frame) packet() *stack.PacketBuffer {
-	v := buffer.NewViewWithData(f.Data)
-	if f.Checksum == ChecksumPartial {
-		f.finishChecksum(v.AsSlice())
-	}
-	return newPacket(buffer.MakeWithView(v), f.LinkHdrLen)
-}
-
-// finishChecksum does in data, a copy of the frame, what its sender left to a
-// device. A place outside the frame is left alone: the stack will find the
-// checksum wrong.
-func (f *Frame) finishChecksum(data []byte) {
-	start := int(f.ChecksumStart)
-	at := start + int(f.ChecksumOffset)
-	if at+checksum.Size > len(data) {
-		return
-	}
-	sum := ^checksum.Checksum(data[start:], 0)
-	if sum == 0 {
-		sum = 0xffff // RFC 768: zero means none; in TCP both say the same
-	}
-	checksum.Put(data[at:], sum)
 }
 
 // newPacket returns an inbound packet of data, the first n bytes of which are

@@ -146,7 +146,7 @@ func lastTwo() packettest.Frame {
 }
 
 // A partial checksum keeps its frame out of any run, in its place, even where the
-// link vouches for all.
+// link vouches for all; but there nobody looks at it, and it stays as it is.
 func TestPartialBetween(t *testing.T) {
 	for _, caps := range []stack.LinkEndpointCapabilities{0, stack.CapabilityRXChecksumOffload} {
 		r := newRig(t, nil, func(l *fakeLink) { l.caps = caps })
@@ -163,9 +163,57 @@ func TestPartialBetween(t *testing.T) {
 		if len(got) != 3 || len(got[0].Data) != 240 || len(got[2].Data) != 240 {
 			t.Fatalf("capabilities %v: %d packets, want two merged and one between", caps, len(got))
 		}
-		if d := packettest.Diff(got[1].Frame, segments[2]); d != "" {
+		want := segments[2]
+		if caps != 0 {
+			want = half
+		}
+		if d := packettest.Diff(got[1].Frame, want); d != "" {
 			t.Error(d)
 		}
+	}
+}
+
+// What leaves again has to be finished, whoever vouches; so has what cannot be
+// known to end here.
+func TestPartialLeaves(t *testing.T) {
+	half := packettest.TCP{Payload: packettest.Stream(0, 5000), Partial: true}
+	final := half
+	final.Partial = false
+	tagged := packettest.Link{Ethernet: true, VLAN: 5}
+	for name, test := range map[string]struct {
+		link  packettest.Link
+		start uint16
+		local bool
+		done  bool
+	}{
+		"ends here":         {packettest.Link{}, 20, true, false},
+		"ends elsewhere":    {packettest.Link{}, 20, false, true},
+		"Ethernet":          {packettest.Link{Ethernet: true}, 34, true, false},
+		"behind a VLAN tag": {tagged, 38, true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, nil, func(l *fakeLink) { l.caps = stack.CapabilityRXChecksumOffload })
+			r.nic.notLocal.Store(!test.local)
+			from := test.link.Wrap(half.Bytes())
+			want := from
+			if test.done {
+				want = test.link.Wrap(final.Bytes())
+			}
+			f := endpointFrame(from)
+			f.Checksum, f.ChecksumStart, f.ChecksumOffset = endpoint.ChecksumPartial, test.start, 16
+			f.GSOType, f.GSOSize = stack.GSOTCPv4, 1448
+			r.e.DeliverFrames([]endpoint.Frame{f})
+			r.e.DeliverFrames([]endpoint.Frame{f, f})
+			got := r.nic.take()
+			if len(got) != 3 {
+				t.Fatalf("%d packets", len(got))
+			}
+			for i := range got {
+				if d := packettest.Diff(got[i].Frame, want); d != "" {
+					t.Error(d)
+				}
+			}
+		})
 	}
 }
 

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 
@@ -173,6 +174,7 @@ func byFlow(packets []left) flows {
 		}
 		f.flows[p.flow] = append(f.flows[p.flow], l)
 	}
+	slices.SortFunc(f.flows[noIP], func(a, b left) int { return bytes.Compare(a.data, b.data) })
 	return f
 }
 

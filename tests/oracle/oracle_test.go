@@ -81,6 +81,8 @@ var found = []struct{ name, mix string }{
 		"000100000000000000000000000000000000c20000c20000c200"},
 	{"packet sockets see frames of unknown ethertypes late",
 		"040000000000000000010000000000000004b90d00ac00"},
+	{"and frames of 802.2 not so late",
+		"004101000000000000000000000000000000b83800b800"},
 }
 
 // TestJudgeNotices lets a judge compare with a kernel that does not merge, or

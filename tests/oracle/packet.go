@@ -35,8 +35,8 @@ type packet struct {
 }
 
 // What packet.flow says of frames that show no flow. What is not IP counts apart,
-// as Linux delivers frames that only packet sockets want a little later
-// (__netif_receive_skb_list_core).
+// without regard to order: Linux delivers frames that only packet sockets want a
+// little later than others (__netif_receive_skb_list_core).
 const (
 	noFlow = ""
 	noIP   = "not IP"
