@@ -1,0 +1,348 @@
+// Copyright 2026 The netstack-offload Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package rawlink
+
+import (
+	"fmt"
+	"io"
+
+	"golang.org/x/sys/unix"
+
+	"gvisor.dev/gvisor/pkg/buffer"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"github.com/netstack-offload/netstack-offload/endpoint"
+)
+
+// target is a dispatcher.
+type target struct {
+	stack.NetworkDispatcher
+	frames endpoint.FrameDispatcher // the same, if it is one
+}
+
+func newTarget(d stack.NetworkDispatcher) *target {
+	frames, _ := d.(endpoint.FrameDispatcher)
+	return &target{d, frames}
+}
+
+// reader reads one queue in one session, and delivers. Its memory is its own: it
+// may still be delivering when the next session's reader begins.
+type reader struct {
+	l *Link
+	q *queue
+	s *session
+
+	poll   [2]unix.PollFd
+	src    source
+	raw    [][]byte       // what src has read: virtio_net_hdr, if there is one, and frame
+	frame  endpoint.Frame // being looked at
+	frames []endpoint.Frame
+	split  splitter
+	pieces []byte // of super-packets, referred to by frames
+	used   int    // of pieces
+
+	// Of the batch, for the counters.
+	super, divided, runt, oversize, foreign, notIP, badVnetHdr uint64
+}
+
+// A source reads what is there, at most maxBatch frames, into memory that is
+// reused by the next read.
+type source interface {
+	// read appends to raw. size is the largest frame to be expected, in bytes;
+	// in place of a larger one comes nil. The error is of the first frame only,
+	// EAGAIN if there is none.
+	read(raw [][]byte, size int) ([][]byte, unix.Errno)
+}
+
+func newReader(l *Link, q *queue, s *session) *reader {
+	r := &reader{l: l, q: q, s: s, raw: make([][]byte, 0, maxBatch), frames: make([]endpoint.Frame, 0, maxBatch)}
+	switch {
+	case q.ring != nil:
+		r.src = q.ring
+	case q.socket:
+		r.src = &socketSource{fd: q.fd}
+	default:
+		r.src = &deviceSource{fd: q.fd}
+	}
+	return r
+}
+
+// run is the reader's goroutine.
+func (r *reader) run() {
+	defer r.l.readers.Done()
+	defer r.l.left(r.s)
+	if ring := r.q.ring; ring != nil {
+		ring.owner.Lock()
+		defer ring.owner.Unlock()
+	}
+	for r.next() {
+		r.deliver()
+	}
+}
+
+// next waits for frames and reads a batch. It returns false when the session is
+// over.
+func (r *reader) next() bool {
+	r.q.reading.Lock()
+	defer r.q.reading.Unlock()
+	hangup := false // poll says that there is no more to come
+	for !r.s.stopped.Load() {
+		var errno unix.Errno
+		r.raw, errno = r.src.read(r.raw[:0], r.frameSize())
+		switch {
+		case len(r.raw) > 0:
+			if r.q.seq && empty(r.raw[len(r.raw)-1]) && r.q.hungUp() {
+				r.trim()
+				r.stop(io.EOF)
+			}
+			return true
+		case errno == unix.EINTR:
+		case errno == unix.EAGAIN && hangup && r.q.socket:
+			r.stop(r.q.ended())
+		case errno == unix.EAGAIN && hangup: // being deleted
+			r.stop(unix.EBADFD)
+		case errno == unix.EAGAIN:
+			r.l.count.waits.Add(1)
+			hangup = r.await()
+		default:
+			r.stop(errno)
+		}
+	}
+	return false
+}
+
+// trim takes the empty reads at the end, which are no frames, out of the batch.
+func (r *reader) trim() {
+	for n := len(r.raw); n > 0 && empty(r.raw[n-1]); n-- {
+		r.raw = r.raw[:n-1]
+	}
+}
+
+// empty tells a read of nothing from one of too much.
+func empty(raw []byte) bool { return raw != nil && len(raw) == 0 }
+
+// frameSize is the size of the largest frame to be expected, with what precedes
+// it.
+func (r *reader) frameSize() int {
+	size := int(r.l.MTU())
+	if r.q.vnetLen > 0 {
+		size = gsoMaxSize
+	}
+	if r.l.cfg.Ethernet {
+		size += header.EthernetMinimumSize + vlanTagLen
+	}
+	return r.q.vnetLen + size
+}
+
+func (r *reader) stop(reason error) { r.l.stop(r.s, r.q.gone(reason)) }
+
+// gone says why a queue can be used no longer.
+func (q *queue) gone(reason error) error {
+	what := "reading failed"
+	switch reason {
+	case io.EOF, unix.ECONNRESET, unix.ECONNREFUSED, unix.EPIPE, unix.ENOTCONN:
+		what = "the other end has been closed"
+	case unix.ENETDOWN:
+		what = "the interface is down, or deleted: attach the link again when it is up"
+	case unix.EBADFD, unix.ENODEV, unix.ENXIO:
+		what = "the device has been deleted"
+	}
+	return fmt.Errorf("rawlink: %s: %s: %w", q.name, what, reason)
+}
+
+// await waits until there is something to read, or the link is woken. It returns
+// true if the kernel says that nothing more will come than is there.
+func (r *reader) await() (hangup bool) {
+	r.poll[0] = unix.PollFd{Fd: int32(r.q.fd), Events: unix.POLLIN | unix.POLLRDHUP}
+	r.poll[1] = unix.PollFd{Fd: int32(r.l.wakeFD), Events: unix.POLLIN}
+	if poll(r.poll[:], nil) != 0 {
+		return false // EINTR; anything else the next read will meet too
+	}
+	if r.poll[1].Revents != 0 && !r.s.stopped.Load() {
+		// Meant for a session that is over, whose end had just been seen. Or
+		// not: then nobody must miss it.
+		r.l.calm()
+		if r.s.stopped.Load() {
+			r.l.wake()
+		}
+	}
+	return r.poll[0].Revents&(unix.POLLERR|unix.POLLHUP|unix.POLLRDHUP|unix.POLLNVAL) != 0
+}
+
+// ended says why poll reports that nothing more will come. Reading has told, but
+// for a ring, which hides the error.
+func (q *queue) ended() error {
+	if q.ring == nil {
+		return io.EOF
+	}
+	if n, err := unix.GetsockoptInt(q.fd, unix.SOL_SOCKET, unix.SO_ERROR); err == nil && n != 0 {
+		return unix.Errno(n)
+	}
+	return io.EOF
+}
+
+// hungUp reports whether the peer has closed, so that an empty read is the end and
+// not an empty frame.
+func (q *queue) hungUp() bool {
+	fds := [1]unix.PollFd{{Fd: int32(q.fd), Events: unix.POLLRDHUP}}
+	return poll(fds[:], &unix.Timespec{}) == 0 && fds[0].Revents&(unix.POLLRDHUP|unix.POLLHUP) != 0
+}
+
+// deliver hands up what has been read.
+func (r *reader) deliver() {
+	for _, raw := range r.raw {
+		r.take(raw)
+	}
+	// Counted before it is delivered, so that who has got a frame sees it
+	// counted.
+	r.tally()
+	r.flush()
+}
+
+// tally adds what the batch has come to.
+func (r *reader) tally() {
+	c := &r.l.count
+	c.received.Add(uint64(len(r.raw)))
+	c.batches.Add(1)
+	if r.super > 0 {
+		c.super.Add(r.super)
+		c.split.Add(r.divided)
+		r.super, r.divided = 0, 0
+	}
+	if r.runt|r.oversize|r.foreign|r.notIP|r.badVnetHdr != 0 {
+		c.runt.Add(r.runt)
+		c.oversize.Add(r.oversize)
+		c.foreign.Add(r.foreign)
+		c.notIP.Add(r.notIP)
+		c.badVnetHdr.Add(r.badVnetHdr)
+		r.runt, r.oversize, r.foreign, r.notIP, r.badVnetHdr = 0, 0, 0, 0, 0
+	}
+}
+
+// take adds one frame to those to be delivered, or drops and counts it.
+func (r *reader) take(raw []byte) {
+	f := &r.frame
+	*f = endpoint.Frame{LinkHdrLen: r.l.linkHdrLen()}
+	switch {
+	case raw == nil:
+		r.oversize++
+		return
+	case len(raw) <= r.q.vnetLen || len(raw) < r.q.vnetLen+f.LinkHdrLen:
+		r.runt++
+		return
+	}
+	f.Data = raw[r.q.vnetLen:]
+	if !r.identify(f) {
+		return
+	}
+	if r.q.vnetLen > 0 {
+		var hdr vnetHdr
+		hdr.decode(raw)
+		if !hdr.label(f) {
+			r.badVnetHdr++
+			return
+		}
+		if f.GSOSize > 0 {
+			r.super++
+			if f.GSOType == stack.GSONone || r.s.target.Load().frames == nil {
+				r.divide(f)
+				return
+			}
+		}
+	}
+	r.frames = append(r.frames, *f)
+}
+
+// identify sets the network protocol, and reports whether the frame is wanted.
+func (r *reader) identify(f *endpoint.Frame) bool {
+	if r.l.cfg.Ethernet {
+		if !r.l.forUs(f.Data) {
+			r.foreign++
+			return false
+		}
+		f.Protocol = header.Ethernet(f.Data).Type()
+		return true
+	}
+	switch f.Data[0] >> 4 {
+	case header.IPv4Version:
+		f.Protocol = header.IPv4ProtocolNumber
+	case header.IPv6Version:
+		f.Protocol = header.IPv6ProtocolNumber
+	default:
+		r.notIP++
+		return false
+	}
+	return true
+}
+
+// piecesSize is room for the pieces of one super-packet, as they mostly are.
+const piecesSize = 96 << 10
+
+// divide adds the packets that a super-packet becomes.
+func (r *reader) divide(f *endpoint.Frame) {
+	n, ok := r.split.init(f)
+	switch {
+	case !ok:
+		r.badVnetHdr++
+		return
+	case n == 0:
+		r.frames = append(r.frames, *f)
+		return
+	}
+	r.divided++
+	if r.pieces == nil {
+		r.pieces = make([]byte, piecesSize)
+	}
+	for i := range n {
+		size := r.split.len(i)
+		if r.used+size > len(r.pieces) {
+			r.flush()
+			if size > len(r.pieces) {
+				r.pieces = make([]byte, size)
+			}
+		}
+		piece := r.pieces[r.used : r.used+size : r.used+size]
+		r.used += size
+		r.split.put(piece, i)
+		r.frames = append(r.frames, endpoint.Frame{Data: piece, Protocol: f.Protocol, LinkHdrLen: f.LinkHdrLen})
+	}
+}
+
+// flush delivers the frames that have been taken.
+func (r *reader) flush() {
+	r.used = 0
+	if len(r.frames) == 0 {
+		return
+	}
+	t := r.s.target.Load()
+	switch {
+	case r.s.stopped.Load() && r.s.reason.Load() == nil:
+		r.l.count.noStack.Add(uint64(len(r.frames)))
+	case t.frames != nil:
+		r.l.count.delivered.Add(uint64(len(r.frames)))
+		t.frames.DeliverFrames(r.frames)
+	default:
+		r.l.count.delivered.Add(uint64(len(r.frames)))
+		for i := range r.frames {
+			deliverPacket(t, &r.frames[i])
+		}
+	}
+	r.frames = r.frames[:0]
+}
+
+// deliverPacket hands up one frame as a packet of its own.
+func deliverPacket(d stack.NetworkDispatcher, f *endpoint.Frame) {
+	v := buffer.NewViewWithData(f.Data)
+	if f.Checksum == endpoint.ChecksumPartial {
+		finishChecksum(v.AsSlice(), f)
+	}
+	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithView(v)})
+	defer pkt.DecRef()
+	if f.LinkHdrLen > 0 {
+		pkt.LinkHeader().Consume(f.LinkHdrLen)
+	}
+	pkt.NetworkProtocolNumber = f.Protocol
+	d.DeliverNetworkPacket(f.Protocol, pkt)
+}
