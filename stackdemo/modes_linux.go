@@ -5,8 +5,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"runtime"
+
+	"golang.org/x/sys/unix"
 
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/link/fdbased"
@@ -15,6 +18,7 @@ import (
 
 	"github.com/netstack-offload/netstack-offload/bench/transfer"
 	"github.com/netstack-offload/netstack-offload/endpoint"
+	"github.com/netstack-offload/netstack-offload/endpoint/rawlink"
 )
 
 const (
@@ -30,26 +34,43 @@ type mode struct {
 	name    string
 	gro     bool // gVisor's
 	gso     bool // gVisor's
+	hostGSO bool // fdbased hands super-packets to the kernel
+	large   bool // fdbased reads into few large buffers
 	trust   bool // RXChecksumOffload
 	queue   int  // packets in qdisc/fifo, 0 for none
-	offload bool // endpoint.New around fdbased
+	offload bool // endpoint.New around the link
+	raw     bool // the link is rawlink
+	vnet    bool // with virtio_net_hdr, both ways
 }
+
+// super reports whether the device may carry more than its MTU at once.
+func (m mode) super() bool { return m.vnet || m.hostGSO }
 
 // A kernelLink is a link between the kernel and netstack, and the modes that say
 // something about it.
 type kernelLink struct {
 	name               string
-	open               func(mtu int, kernel netip.Addr) (device, error)
+	open               func(*deviceConfig) (device, error)
 	receiving, sending []mode
 	notes              []string
 }
 
 var kernelLinks = map[string]*kernelLink{linkTUN: tunLink, linkVeth: vethLink}
 
+// deviceConfig says what a run wants of its device.
+type deviceConfig struct {
+	mtu    int
+	kernel netip.Addr // the kernel's address
+	vnet   bool       // frames have a virtio_net_hdr
+	super  bool       // and may be super-packets
+}
+
 // A device is a link for the time of one run.
 type device interface {
 	// options are those of fdbased that the device decides.
 	options() fdbased.Options
+	// config is that of rawlink, over a descriptor of rawlink's own.
+	config() (*rawlink.Config, error)
 	// down stops the kernel from sending, so that the stack can be taken apart in
 	// peace.
 	down() error
@@ -91,13 +112,13 @@ type mover struct {
 // run makes a device and a stack, moves data, and takes both apart.
 func (l *lab) run(ctx context.Context, m mode, by mover, seed uint64) (s sample, err error) {
 	l.port++ // the last one may linger in TIME_WAIT
-	d, err := l.link.open(l.MTU, l.addrs[0])
+	d, err := l.link.open(&deviceConfig{l.MTU, l.addrs[0], m.vnet, m.super()})
 	if err != nil {
 		return s, err
 	}
 	// fdbased does not own the descriptor: it goes after the stack.
 	defer d.close()
-	link, err := m.link(d.options(), uint32(l.MTU))
+	link, err := m.link(d, uint32(l.MTU))
 	if err != nil {
 		return s, err
 	}
@@ -122,10 +143,43 @@ func (l *lab) run(ctx context.Context, m mode, by mover, seed uint64) (s sample,
 	return sample{Gbps: r.Gbps(), CPUPerGB: cpu.perGB(r), Packets: c.Packets, MeanBytes: c.MeanBytes()}, nil
 }
 
-func (m mode) link(o fdbased.Options, mtu uint32) (stack.LinkEndpoint, error) {
+// link is what the stack is put on.
+func (m mode) link(d device, mtu uint32) (lower stack.LinkEndpoint, err error) {
+	if m.raw {
+		lower, err = m.rawlink(d, mtu)
+	} else {
+		lower, err = m.fdbased(d.options(), mtu)
+	}
+	if err != nil || !m.offload {
+		return lower, err
+	}
+	return endpoint.New(lower, nil), nil
+}
+
+func (m mode) rawlink(d device, mtu uint32) (stack.LinkEndpoint, error) {
+	cfg, err := d.config()
+	if err != nil {
+		return nil, err
+	}
+	cfg.MTU, cfg.VnetHdr, cfg.RXChecksumOffload = mtu, m.vnet, m.trust
+	return rawlink.New(cfg)
+}
+
+// smallBuffers are what fdbased reads into by default, largeBuffers what suits
+// packets of 1500 bytes and super-packets: few pieces.
+var (
+	smallBuffers = fdbased.BufConfig
+	largeBuffers = []int{2048, 65536}
+)
+
+func (m mode) fdbased(o fdbased.Options, mtu uint32) (stack.LinkEndpoint, error) {
 	o.MTU, o.RXChecksumOffload, o.GRO = mtu, m.trust, m.gro
-	if m.gso {
-		o.GSOMaxSize, o.GVisorGSOEnabled = header.IPv4MaximumPayloadSize, true
+	if m.gso || m.hostGSO {
+		o.GSOMaxSize, o.GVisorGSOEnabled = header.IPv4MaximumPayloadSize, m.gso
+	}
+	fdbased.BufConfig = smallBuffers
+	if m.large {
+		fdbased.BufConfig = largeBuffers
 	}
 	switch {
 	case m.gro:
@@ -136,9 +190,14 @@ func (m mode) link(o fdbased.Options, mtu uint32) (stack.LinkEndpoint, error) {
 		// Packets change goroutine in the endpoint; once is enough.
 		o.ProcessorsPerChannel = 1
 	}
-	lower, err := fdbased.New(&o)
-	if err != nil || !m.offload {
-		return lower, err
+	return fdbased.New(&o)
+}
+
+// dup is a descriptor for rawlink, which closes its own.
+func dup(fd int) (int, error) {
+	fd, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("duplicating a descriptor: %w", err)
 	}
-	return endpoint.New(lower, nil), nil
+	return fd, nil
 }

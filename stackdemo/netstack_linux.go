@@ -86,7 +86,7 @@ func (l *lab) prepare() error {
 	// The kernel remembers what a path could carry, and would start the second run
 	// on what it learnt in the first.
 	os.WriteFile("/proc/sys/net/ipv4/tcp_no_metrics_save", []byte("1"), 0)
-	d, err := l.link.open(l.MTU, l.addrs[0])
+	d, err := l.link.open(&deviceConfig{mtu: l.MTU, kernel: l.addrs[0]})
 	if err != nil {
 		return err
 	}

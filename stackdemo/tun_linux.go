@@ -5,11 +5,12 @@ package main
 
 import (
 	"fmt"
-	"net/netip"
 
 	"golang.org/x/sys/unix"
 
 	"gvisor.dev/gvisor/pkg/tcpip/link/fdbased"
+
+	"github.com/netstack-offload/netstack-offload/endpoint/rawlink"
 )
 
 const (
@@ -31,8 +32,12 @@ var tunLink = &kernelLink{
 		// gVisor's GRO works over a TUN only where checksums are trusted: without, what
 		// it merges is dropped, and the connection lives on retransmitted single segments.
 		{name: "fdbased, gVisor GRO", gro: true, trust: true},
+		{name: "fdbased, gVisor GRO, large buffers", gro: true, trust: true, large: true},
 		{name: "netstack-offload, fdbased", offload: true},
-		{name: "netstack-offload, fdbased", offload: true, trust: true},
+		{name: "netstack-offload, rawlink", offload: true, raw: true},
+		{name: "netstack-offload, rawlink", offload: true, raw: true, trust: true},
+		{name: "netstack-offload, rawlink, vnet header", offload: true, raw: true, vnet: true},
+		{name: "netstack-offload, rawlink, vnet header", offload: true, raw: true, vnet: true, trust: true},
 	},
 	// fdbased has GSO for sockets only; batching in qdisc/fifo is what is left on a TUN.
 	sending: []mode{
@@ -40,47 +45,58 @@ var tunLink = &kernelLink{
 		{name: "fdbased, fifo", queue: fifoPackets},
 		{name: "netstack-offload, fdbased", offload: true},
 		{name: "netstack-offload, fdbased, fifo", offload: true, queue: fifoPackets},
+		{name: "netstack-offload, rawlink", offload: true, raw: true},
+		{name: "netstack-offload, rawlink, vnet header", offload: true, raw: true, vnet: true},
 	},
 	notes: []string{
-		"a TUN without vnet header: each system call reads or writes one IP packet",
+		"a TUN: each system call reads or writes one packet, no larger than the MTU, or, with vnet header, of up to 64 KiB",
 		"gVisor's own at its best: fdbased has no GSO on a TUN (fifo batches), and with its GRO next to nothing arrives unless checksums are trusted",
 	},
 }
 
 // openTUN makes the device and brings it up with the kernel's address.
-func openTUN(mtu int, addr netip.Addr) (device, error) {
+func openTUN(cfg *deviceConfig) (device, error) {
 	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("opening /dev/net/tun: %w", err)
 	}
 	t := &tun{fd: fd}
-	if err := t.configure(mtu, addr); err != nil {
+	if err := t.configure(cfg); err != nil {
 		t.close()
 		return nil, err
 	}
 	return t, nil
 }
 
-func (t *tun) configure(mtu int, addr netip.Addr) error {
+func (t *tun) configure(cfg *deviceConfig) error {
 	ifr, err := unix.NewIfreq(tunName)
 	if err != nil {
 		return err
 	}
-	ifr.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI)
+	flags := uint16(unix.IFF_TUN | unix.IFF_NO_PI)
+	if cfg.vnet {
+		flags |= unix.IFF_VNET_HDR
+	}
+	ifr.SetUint16(flags)
 	if err := unix.IoctlIfreq(t.fd, unix.TUNSETIFF, ifr); err != nil {
 		return fmt.Errorf("making a TUN device: %w", err)
 	}
 	useIPv6(tunName, true)
-	size := attribute32(nil, unix.IFLA_MTU, uint32(mtu))
+	size := attribute32(nil, unix.IFLA_MTU, uint32(cfg.mtu))
 	size = attribute32(size, unix.IFLA_TXQLEN, tunQueue)
 	if err := setLink(tunName, true, size); err != nil {
 		return err
 	}
-	return addAddress(tunName, addr)
+	return addAddress(tunName, cfg.kernel)
 }
 
 func (t *tun) options() fdbased.Options {
 	return fdbased.Options{FDs: []int{t.fd}, PacketDispatchMode: fdbased.Readv}
+}
+
+func (t *tun) config() (*rawlink.Config, error) {
+	fd, err := dup(t.fd)
+	return &rawlink.Config{FDs: []int{fd}, Name: tunName}, err
 }
 
 func (t *tun) down() error { return setLink(tunName, false, nil) }

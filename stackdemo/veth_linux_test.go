@@ -59,7 +59,7 @@ func largestFrame(ctx context.Context) (size int64, err error) {
 	if err := setLink("lo", true, nil); err != nil {
 		return 0, err
 	}
-	v, err := openVeth(1500, addrs[0])
+	v, err := openVeth(&deviceConfig{mtu: 1500, kernel: addrs[0]})
 	if err != nil {
 		return 0, err
 	}
