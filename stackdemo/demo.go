@@ -39,6 +39,8 @@ type sample struct {
 	CPUPerGB  float64 `json:"cpu_seconds_per_gb"`
 	Packets   uint64  `json:"packets"`
 	MeanBytes float64 `json:"mean_packet_bytes"`
+	// Resent counts TCP segments that the sender sent again.
+	Resent uint64 `json:"resent_segments"`
 }
 
 // A trial is a mode that can be run.

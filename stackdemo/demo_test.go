@@ -40,17 +40,17 @@ func TestTable(t *testing.T) {
 	r := &report{
 		Link: "memory", MTU: 1500, Flows: 1, Rounds: 3, SecondsPerRun: 1.5, CongestionControl: "cubic",
 		Rows: []row{
-			{sample: sample{label{"in", "plain", verified}, 2.5, 6.04, 1000, 1446}, Ratio: 1},
-			{sample: sample{label{"in", "better", trusted}, 10, -1, 30, 60000}, Ratio: 4},
+			{sample: sample{label{"in", "plain", verified}, 2.5, 6.04, 1000, 1446, 12}, Ratio: 1},
+			{sample: sample{label{"in", "better", trusted}, 10, -1, 30, 60000, 0}, Ratio: 4},
 		},
 		Notes: []string{"a note"},
 	}
 	const want = `
 memory, MTU 1500, 1 TCP flow over IPv4, cubic at both ends; median of 3 runs of 1.5 s
 
-direction  mode    checksums   Gbit/s   CPU/GB    packets  mean bytes   ratio
-in         plain   verified      2.50     6.04       1000        1446   1.00x
-in         better  trusted      10.00        -         30       60000   4.00x
+direction  mode    checksums   Gbit/s   CPU/GB    packets  mean bytes  resent   ratio
+in         plain   verified      2.50     6.04       1000        1446      12   1.00x
+in         better  trusted      10.00        -         30       60000       0   4.00x
 
 * a note
 `

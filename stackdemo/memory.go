@@ -106,8 +106,16 @@ func runMemory(ctx context.Context, pair memoryPair, o *options, seed uint64) (s
 	if err != nil {
 		return s, err
 	}
+	s.Gbps, s.CPUPerGB = r.Gbps(), cpu.perGB(r)
 	got := b.Received()
-	return sample{Gbps: r.Gbps(), CPUPerGB: cpu.perGB(r), Packets: got.Packets, MeanBytes: got.MeanBytes()}, nil
+	s.Packets, s.MeanBytes = got.Packets, got.MeanBytes()
+	s.Resent, err = netstackResent(a)
+	return s, err
+}
+
+// netstackResent is how many TCP segments the host has sent again.
+func netstackResent(h *transfer.Host) (uint64, error) {
+	return h.Stack().Stats().TCP.Retransmits.Value(), nil
 }
 
 // closeHost reports a stack that does not stop, unless there is a worse error.

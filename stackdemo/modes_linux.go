@@ -98,15 +98,16 @@ func (l *lab) trials() []trial {
 			})
 		}
 	}
-	add(receiving, l.link.receiving, mover{l.receive, (*transfer.Host).Received})
-	add(sending, l.link.sending, mover{l.send, (*transfer.Host).Sent})
+	add(receiving, l.link.receiving, mover{l.receive, (*transfer.Host).Received, kernelResent})
+	add(sending, l.link.sending, mover{l.send, (*transfer.Host).Sent, netstackResent})
 	return trials
 }
 
 // A mover moves data in one direction, and counts the packets that carry it.
 type mover struct {
-	move  func(ctx context.Context, h *transfer.Host, seed uint64) (transfer.Result, error)
-	count func(*transfer.Host) transfer.Counts
+	move   func(ctx context.Context, h *transfer.Host, seed uint64) (transfer.Result, error)
+	count  func(*transfer.Host) transfer.Counts
+	resent func(*transfer.Host) (segments uint64, err error) // by the sender
 }
 
 // run makes a device and a stack, moves data, and takes both apart.
@@ -134,13 +135,20 @@ func (l *lab) run(ctx context.Context, m mode, by mover, seed uint64) (s sample,
 	// netstack removes a NIC under a lock that packets need: let none arrive.
 	defer d.down()
 
+	before, err := by.resent(h)
+	if err != nil {
+		return s, err
+	}
 	cpu := startClock()
 	r, err := by.move(ctx, h, seed)
 	if err != nil {
 		return s, err
 	}
+	s.Gbps, s.CPUPerGB = r.Gbps(), cpu.perGB(r)
+	after, err := by.resent(h)
 	c := by.count(h)
-	return sample{Gbps: r.Gbps(), CPUPerGB: cpu.perGB(r), Packets: c.Packets, MeanBytes: c.MeanBytes()}, nil
+	s.Packets, s.MeanBytes, s.Resent = c.Packets, c.MeanBytes(), after-before
+	return s, err
 }
 
 // link is what the stack is put on.

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // The demo runs as three processes of one program: the one that was started, which
@@ -122,13 +124,24 @@ func start(ctx context.Context, role string, attr *syscall.SysProcAttr) (cmd *ex
 	return cmd, in, out, cmd.Start()
 }
 
-// newNamespaces makes a process root in a user namespace of its own, which is what
-// allows it to make a network namespace and devices without being root outside.
+// newNamespaces put a process into a network namespace of its own. Without root that
+// takes a user namespace too, in which sockets get no larger buffers than anybody may
+// ask for.
 func newNamespaces() *syscall.SysProcAttr {
+	if mayAdminister() {
+		return &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	}
 	return &syscall.SysProcAttr{
 		Cloneflags:                 syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
 		UidMappings:                []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
 		GidMappings:                []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
 		GidMappingsEnableSetgroups: false,
 	}
+}
+
+// mayAdminister reports whether this process has CAP_SYS_ADMIN.
+func mayAdminister() bool {
+	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var caps [2]unix.CapUserData
+	return unix.Capget(&hdr, &caps[0]) == nil && caps[0].Effective&(1<<unix.CAP_SYS_ADMIN) != 0
 }

@@ -60,8 +60,8 @@ func (r *report) text() string {
 	for _, x := range r.Rows {
 		direction, mode = max(direction, len(x.Direction)), max(mode, len(x.Mode))
 	}
-	fmt.Fprintf(&b, "%-*s  %-*s  %-9s  %7s  %7s  %9s  %10s  %6s\n", direction, "direction",
-		mode, "mode", "checksums", "Gbit/s", "CPU/GB", "packets", "mean bytes", "ratio")
+	fmt.Fprintf(&b, "%-*s  %-*s  %-9s  %7s  %7s  %9s  %10s  %6s  %6s\n", direction, "direction",
+		mode, "mode", "checksums", "Gbit/s", "CPU/GB", "packets", "mean bytes", "resent", "ratio")
 	last := ""
 	for _, x := range r.Rows {
 		if last != "" && x.Direction != last {
@@ -72,8 +72,8 @@ func (r *report) text() string {
 		if x.CPUPerGB >= 0 {
 			cpu = fmt.Sprintf("%.2f", x.CPUPerGB)
 		}
-		fmt.Fprintf(&b, "%-*s  %-*s  %-9s  %7.2f  %7s  %9d  %10.0f  %5.2fx\n", direction, x.Direction,
-			mode, x.Mode, x.Checksums, x.Gbps, cpu, x.Packets, x.MeanBytes, x.Ratio)
+		fmt.Fprintf(&b, "%-*s  %-*s  %-9s  %7.2f  %7s  %9d  %10.0f  %6d  %5.2fx\n", direction, x.Direction,
+			mode, x.Mode, x.Checksums, x.Gbps, cpu, x.Packets, x.MeanBytes, x.Resent, x.Ratio)
 	}
 	b.WriteString("\n")
 	for _, n := range r.Notes {
@@ -102,5 +102,6 @@ func (r *report) title() string {
 var commonNotes = []string{
 	"every byte was checked at both ends",
 	"packets, mean bytes: what passed between the stack and its link in the direction of the data",
+	"resent: TCP segments that the sender sent again",
 	"ratio: Gbit/s over the first row of the same direction",
 }

@@ -46,7 +46,9 @@ var tunLink = &kernelLink{
 		{name: "netstack-offload, fdbased", offload: true},
 		{name: "netstack-offload, fdbased, fifo", offload: true, queue: fifoPackets},
 		{name: "netstack-offload, rawlink", offload: true, raw: true},
+		{name: "netstack-offload, rawlink, fifo", offload: true, raw: true, queue: fifoPackets},
 		{name: "netstack-offload, rawlink, vnet header", offload: true, raw: true, vnet: true},
+		{name: "netstack-offload, rawlink, vnet header, fifo", offload: true, raw: true, vnet: true, queue: fifoPackets},
 	},
 	notes: []string{
 		"a TUN: each system call reads or writes one packet, no larger than the MTU, or, with vnet header, of up to 64 KiB",

@@ -50,7 +50,9 @@ var vethLink = &kernelLink{
 		{name: "fdbased, host GSO, fifo", hostGSO: true, trust: true, queue: fifoPackets},
 		{name: "netstack-offload, fdbased, fifo", offload: true, queue: fifoPackets},
 		{name: "netstack-offload, rawlink", offload: true, raw: true},
+		{name: "netstack-offload, rawlink, fifo", offload: true, raw: true, queue: fifoPackets},
 		{name: "netstack-offload, rawlink, vnet header", offload: true, raw: true, vnet: true},
+		{name: "netstack-offload, rawlink, vnet header, fifo", offload: true, raw: true, vnet: true, queue: fifoPackets},
 	},
 	notes: []string{
 		"a veth pair, netstack at an AF_PACKET socket of one end: Ethernet frames no larger than the MTU, with complete checksums (tso, gso, gro and tx are off); fdbased reads with RecvMMsg",
