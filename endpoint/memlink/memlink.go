@@ -13,6 +13,8 @@
 //	link := memlink.New(nil)
 //	s.CreateNIC(1, endpoint.New(link, nil))
 //
+// Who pushes and pulls single packets, as with channel.Endpoint, uses NewChannel.
+//
 // # When packets are dropped
 //
 // What the stack sends waits in a bounded queue. When that is full, TCP with GSO

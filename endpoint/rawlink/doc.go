@@ -56,5 +56,5 @@
 // # When not to use it
 //
 // For streams of length-prefixed frames (QEMU's -netdev stream, vfkit's): they keep
-// no boundaries. For AF_XDP: see gVisor's link/xdp.
+// no boundaries; see Example_virtualMachineStream. For AF_XDP: see gVisor's link/xdp.
 package rawlink
