@@ -6,10 +6,10 @@ package endpoint
 import (
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"github.com/netstack-offload/netstack-offload/coalesce"
+	"github.com/netstack-offload/netstack-offload/endpoint/internal/inbound"
 )
 
 // maxBatch bounds how many packets are looked at before the oldest is delivered.
@@ -21,24 +21,47 @@ type batch struct {
 	e      *Endpoint
 	table  *coalesce.Table
 	target *target
-	count  inboundCounts
-	pkt    coalesce.Packet // reused: Add wants a pointer
+	judge  judge
+	// mergedFor is the target for which runs were merged: another may have
+	// taken its place since.
+	mergedFor *target
+	mtu       uint32
+	count     inboundCounts
+	pkt       coalesce.Packet // reused: Add wants a pointer
 
 	progress func() // told of every delivery; nil if nobody waits for them
 
 	heads []byte   // headers of queued packets, where no view holds them all
 	tails [][]byte // the other views of queued packets
+
+	cut    inbound.Splitter
+	gather []byte // a queued packet to be split
 }
 
 func newBatch(e *Endpoint) *batch {
-	b := &batch{e: e}
-	b.table = coalesce.New(&coalesce.Config{MaxPackets: maxBatch, EndsHere: b.endsHere})
+	b := &batch{e: e, judge: judge{e: e}}
+	b.table = coalesce.New(&coalesce.Config{MaxPackets: maxBatch, EndsHere: b.mayMerge})
 	return b
 }
 
-// endsHere reports whether packets to dst are for the stack that the batch is for.
-func (b *batch) endsHere(protocol tcpip.NetworkProtocolNumber, dst []byte) bool {
-	return b.target.endsHere(protocol, dst)
+// begin makes the batch ready for packets that are for t.
+func (b *batch) begin(t *target) {
+	b.target = t
+	b.judge.sit(t)
+	b.mtu = b.e.MTU()
+}
+
+// follow notices that another dispatcher has taken the place of the one that the
+// batch is for: what has not left yet is for the new one, by its rule.
+func (b *batch) follow(a *attachment) {
+	if t := a.target.Load(); t != b.target {
+		b.begin(t)
+	}
+}
+
+// mayMerge reports whether packets to dst may be merged.
+func (b *batch) mayMerge(protocol tcpip.NetworkProtocolNumber, dst []byte) bool {
+	return b.judge.endsHere(protocol, dst) || b.forwardsMerged()
 }
 
 // DeliverFrames implements FrameDispatcher.
@@ -50,28 +73,23 @@ func (e *Endpoint) DeliverFrames(frames []Frame) {
 	}
 	if len(frames) == 1 || e.through || e.cfg.DisableCoalescing {
 		for i := range frames {
-			a.deliverAlone(e, frames[i].Protocol, frames[i].packet(e, a.target.Load()))
+			a.deliverFrame(e, &frames[i])
 		}
 		return
 	}
 	b := e.batches.Get().(*batch)
-	b.target = a.target.Load()
-	vouched := e.vouched()
+	b.begin(a.target.Load())
+	b.mergedFor = b.target
+	vouched := e.vouched() && !b.forwardsMerged()
 	for i := range frames {
 		f := &frames[i]
-		b.count.packets++
-		b.pkt = coalesce.Packet{
-			Head:       f.Data,
-			LinkHdrLen: f.LinkHdrLen,
-			Protocol:   f.Protocol,
-			Vouched:    vouched || f.Checksum == ChecksumVerified,
-			Exclude:    f.GSOType != stack.GSONone || f.Checksum == ChecksumPartial,
-			ID:         i,
-		}
+		b.pkt = f.describe(i)
+		b.pkt.Vouched = vouched || f.Checksum == ChecksumVerified
+		b.pkt.Exclude = f.GSOType != stack.GSONone || f.GSOSize != 0 || f.Checksum == ChecksumPartial
 		if b.table.Full() {
 			b.popFrame(a, frames)
 		}
-		b.count.verdicts[b.table.Add(&b.pkt)]++
+		b.add()
 	}
 	for b.popFrame(a, frames) {
 	}
@@ -79,17 +97,19 @@ func (e *Endpoint) DeliverFrames(frames []Frame) {
 	e.batches.Put(b)
 }
 
-// deliverAlone hands up a packet that there is nothing to merge with, and releases
-// it.
-func (a *attachment) deliverAlone(e *Endpoint, protocol tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffer) {
-	defer pkt.DecRef()
-	if a.stopped.Load() {
-		e.stats.dropDetached(1)
+// add gives b.pkt to the coalescer.
+func (b *batch) add() {
+	b.count.packets++
+	if !b.pkt.Exclude && b.judge.goesOn(&b.pkt) {
+		b.pkt.Exclude = true
+		if v := b.table.Add(&b.pkt); v != coalesce.Excluded {
+			b.count.verdicts[v]++
+		} else {
+			b.count.verdicts[coalesce.NotLocal]++
+		}
 		return
 	}
-	e.stats.addAlone()
-	pkt.NetworkProtocolNumber = protocol
-	a.target.Load().DeliverNetworkPacket(protocol, pkt)
+	b.count.verdicts[b.table.Add(&b.pkt)]++
 }
 
 // vouched reports whether the link answers for all transport checksums.
@@ -103,11 +123,13 @@ func (b *batch) popFrame(a *attachment, frames []Frame) bool {
 	if r == nil {
 		return false
 	}
+	b.follow(a)
 	f := &frames[r.ID]
 	if r.Count > 1 {
-		b.deliver(a, f.Protocol, b.merged(r))
+		head := f.describe(0)
+		b.deliverRun(a, r, &head, nil)
 	} else {
-		b.deliver(a, f.Protocol, f.packet(b.e, b.target))
+		b.deliverFrame(a, f)
 	}
 	return true
 }
@@ -155,7 +177,9 @@ func (b *batch) deliver(a *attachment, protocol tcpip.NetworkProtocolNumber, pkt
 func (b *batch) finish() {
 	b.e.stats.addInbound(&b.count)
 	b.count = inboundCounts{}
-	b.target = nil
+	b.target, b.mergedFor = nil, nil
+	b.judge.sit(nil)
+	b.cut.Drop()
 	b.pkt = coalesce.Packet{}
 	b.heads = b.heads[:0]
 	clear(b.tails)
@@ -165,25 +189,18 @@ func (b *batch) finish() {
 // deliverQueued takes one batch of queued packets up and releases them. It reports
 // whether most of them merged.
 func (b *batch) deliverQueued(a *attachment, items []item) (merging bool) {
-	b.target = a.target.Load()
-	vouched := b.e.vouched()
+	b.begin(a.target.Load())
+	b.mergedFor = b.target
+	vouched := b.e.vouched() && !b.forwardsMerged()
 	for i := range items {
 		it := &items[i]
-		b.count.packets++
-		b.pkt = coalesce.Packet{
-			Head:       it.data,
-			LinkHdrLen: it.linkHdrLen,
-			Protocol:   it.protocol,
-			Vouched:    vouched,
-			ID:         i,
-		}
-		if it.pkt != nil {
-			b.pkt.Head, b.pkt.Tail = b.split(it.protocol, it.pkt)
-		}
+		b.pkt = b.describe(it)
+		b.pkt.Vouched, b.pkt.ID = vouched, i
+		b.pkt.Exclude = it.pkt != nil && it.pkt.GSOOptions.Type != stack.GSONone
 		if b.table.Full() {
 			b.popQueued(a, items)
 		}
-		b.count.verdicts[b.table.Add(&b.pkt)]++
+		b.add()
 	}
 	for b.popQueued(a, items) {
 	}
@@ -201,85 +218,13 @@ func (b *batch) popQueued(a *attachment, items []item) bool {
 	if r == nil {
 		return false
 	}
+	b.follow(a)
 	it := &items[r.ID]
 	if r.Count > 1 {
-		b.deliver(a, it.protocol, it.dress(b.merged(r)))
+		head := b.describe(it)
+		b.deliverRun(a, r, &head, it)
 	} else {
-		b.deliver(a, it.protocol, it.packet())
+		b.deliverItem(a, it)
 	}
 	return true
-}
-
-const (
-	ethertypeVLAN = 0x8100
-	vlanTagLen    = 4
-)
-
-// contiguousHead is how many bytes a view must hold to be taken for the place of
-// all headers: Ethernet, a VLAN tag, IPv6, and TCP with 40 bytes of options
-// come to 118. Longer chains of headers lie in one view or are gathered.
-const contiguousHead = 118
-
-// gatheredHead is how many bytes are gathered where they are not contiguous.
-const gatheredHead = 512
-
-// split returns the packet's bytes as coalesce.Packet wants them, without
-// changing the packet.
-func (b *batch) split(protocol tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffer) (head []byte, tail [][]byte) {
-	views, off := pkt.AsViewList()
-	v := views.Front()
-	for v != nil && off >= v.Size() {
-		off -= v.Size()
-		v = v.Next()
-	}
-	if v == nil {
-		return nil, nil
-	}
-	head = v.AsSlice()[off:]
-	v = v.Next()
-	if v == nil {
-		return head, nil
-	}
-	first := len(b.tails)
-	if holdsHeaders(head, networkOffset(protocol, pkt)) {
-		for ; v != nil; v = v.Next() {
-			b.tails = append(b.tails, v.AsSlice())
-		}
-		return head, b.tails[first:len(b.tails):len(b.tails)]
-	}
-	at := len(b.heads)
-	b.heads = append(b.heads, head...)
-	for ; v != nil; v = v.Next() {
-		s := v.AsSlice()
-		n := min(len(s), max(0, gatheredHead-(len(b.heads)-at)))
-		b.heads = append(b.heads, s[:n]...)
-		if n < len(s) {
-			b.tails = append(b.tails, s[n:])
-		}
-	}
-	return b.heads[at:len(b.heads):len(b.heads)], b.tails[first:len(b.tails):len(b.tails)]
-}
-
-// networkOffset is where the packet's IP header begins: behind a VLAN tag if it
-// has one.
-func networkOffset(protocol tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffer) int {
-	n := len(pkt.LinkHeader().Slice())
-	if protocol == ethertypeVLAN {
-		n += vlanTagLen
-	}
-	return n
-}
-
-// holdsHeaders reports whether head, a packet's first view, can be taken to hold
-// all headers: it is long enough, and no IPv6 extension headers follow the IP
-// header at net.
-func holdsHeaders(head []byte, net int) bool {
-	if len(head) < contiguousHead || net+header.IPv6MinimumSize > len(head) {
-		return false
-	}
-	if head[net]>>4 != 6 {
-		return true
-	}
-	next := head[net+6]
-	return next == uint8(header.TCPProtocolNumber) || next == uint8(header.UDPProtocolNumber)
 }

@@ -174,9 +174,15 @@ func TestPartialBetween(t *testing.T) {
 }
 
 // What leaves again has to be finished, whoever vouches; so has what cannot be
-// known to end here.
+// known to end here. It is split too: every piece is final.
 func TestPartialLeaves(t *testing.T) {
-	half := packettest.TCP{Payload: packettest.Stream(0, 5000), Partial: true}
+	for _, size := range []int{5000, 700} { // a super-packet, and one that fits
+		t.Run(fmt.Sprint(size), func(t *testing.T) { testPartialLeaves(t, size) })
+	}
+}
+
+func testPartialLeaves(t *testing.T, size int) {
+	half := packettest.TCP{Payload: packettest.Stream(0, size), Partial: true}
 	final := half
 	final.Partial = false
 	tagged := packettest.Link{Ethernet: true, VLAN: 5}
@@ -195,21 +201,24 @@ func TestPartialLeaves(t *testing.T) {
 			r := newRig(t, nil, func(l *fakeLink) { l.caps = stack.CapabilityRXChecksumOffload })
 			r.nic.notLocal.Store(!test.local)
 			from := test.link.Wrap(half.Bytes())
-			want := from
+			want := []packettest.Frame{from}
 			if test.done {
-				want = test.link.Wrap(final.Bytes())
+				final.Link = test.link
+				want = inSegments(final, 1448)
 			}
 			f := endpointFrame(from)
 			f.Checksum, f.ChecksumStart, f.ChecksumOffset = endpoint.ChecksumPartial, test.start, 16
-			f.GSOType, f.GSOSize = stack.GSOTCPv4, 1448
+			if size > 1448 {
+				f.GSOType, f.GSOSize = stack.GSOTCPv4, 1448
+			}
 			r.e.DeliverFrames([]endpoint.Frame{f})
 			r.e.DeliverFrames([]endpoint.Frame{f, f})
 			got := r.nic.take()
-			if len(got) != 3 {
-				t.Fatalf("%d packets", len(got))
+			if len(got) != 3*len(want) {
+				t.Fatalf("%d packets, want %d of each frame", len(got), len(want))
 			}
 			for i := range got {
-				if d := packettest.Diff(got[i].Frame, want); d != "" {
+				if d := packettest.Diff(got[i].Frame, want[i%len(want)]); d != "" {
 					t.Error(d)
 				}
 			}

@@ -22,6 +22,9 @@ type Endpoint struct {
 	hasher coalesce.Hasher
 	stats  counters
 
+	// forwarded are flows that are known not to end in this stack.
+	forwarded flowSet
+
 	// lowerGSO is the lower link, if it is one.
 	lowerGSO stack.GSOEndpoint
 
@@ -71,19 +74,6 @@ type attachment struct {
 	shards  []shard
 }
 
-// target is the dispatcher of an attachment, which a bridge may exchange.
-type target struct {
-	stack.NetworkDispatcher
-	nic nic // nil if the dispatcher is none
-}
-
-// nic is what tells a NIC from other dispatchers, and where packets end.
-type nic interface {
-	CheckLocalAddress(tcpip.NetworkProtocolNumber, tcpip.Address) bool
-	Promiscuous() bool
-	Spoofing() bool
-}
-
 // Attach implements stack.LinkEndpoint. With nil it tells the workers to leave,
 // wakes who waits for room, releases what is queued, detaches the lower link and
 // returns without waiting for a delivery under way. Another dispatcher takes the
@@ -98,8 +88,7 @@ func (e *Endpoint) Attach(dispatcher stack.NetworkDispatcher) {
 	if e.closed {
 		return
 	}
-	t := &target{NetworkDispatcher: dispatcher}
-	t.nic, _ = dispatcher.(nic)
+	t := newTarget(dispatcher)
 	if a := e.current.Load(); a != nil {
 		a.target.Store(t)
 	} else {
@@ -133,13 +122,20 @@ func (e *Endpoint) Close() {
 
 // DeliverNetworkPacket implements stack.NetworkDispatcher for the lower link.
 func (e *Endpoint) DeliverNetworkPacket(protocol tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffer) {
-	if e.through || e.cfg.DisableCoalescing {
+	if e.through || e.cfg.DisableCoalescing && !isLarge(pkt, e.MTU()) {
 		e.Endpoint.DeliverNetworkPacket(protocol, pkt)
 		return
 	}
 	a := e.current.Load()
 	if a == nil {
 		e.stats.dropDetached(1)
+		return
+	}
+	if e.cfg.DisableCoalescing {
+		it := describe(protocol, pkt)
+		it.pkt = pkt.IncRef()
+		a.deliverItem(e, &it)
+		it.release()
 		return
 	}
 	a.shardOf(e, protocol, pkt).push(e, a, protocol, pkt)

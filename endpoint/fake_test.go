@@ -135,10 +135,11 @@ type delivery struct {
 	protocol tcpip.NetworkProtocolNumber
 	pkt      *stack.PacketBuffer // to compare; not held
 	pktType  tcpip.PacketType
+	gso      stack.GSO
 }
 
 func (d *dispatcher) DeliverNetworkPacket(protocol tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffer) {
-	g := delivery{protocol: pkt.NetworkProtocolNumber, pkt: pkt, pktType: pkt.PktType}
+	g := delivery{protocol: pkt.NetworkProtocolNumber, pkt: pkt, pktType: pkt.PktType, gso: pkt.GSOOptions}
 	g.Frame = packettest.Frame{
 		Data:       bytesOf(pkt),
 		LinkHdrLen: len(pkt.LinkHeader().Slice()),

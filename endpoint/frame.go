@@ -32,8 +32,11 @@ type Frame struct {
 	// or not, 0 for bare IP.
 	LinkHdrLen int
 	// GSOType and GSOSize describe a super-packet made by the host: its type
-	// and segment size. It is passed up whole. Zero for a packet as on the
-	// wire.
+	// and segment size. One of UDP has a GSOSize and GSONone, for want of a
+	// type; it is split on the way up. One of TCP is passed up whole if it ends
+	// in the stack, and is otherwise split: at GSOSize or, where that is 0 or
+	// nothing but the length of Data tells, at the link's MTU. Zero for a packet
+	// as on the wire.
 	GSOType stack.GSOType
 	GSOSize uint16
 	// Checksum is what is known of the transport checksum. If it is partial,

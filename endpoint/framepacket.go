@@ -5,7 +5,6 @@ package endpoint
 
 import (
 	"gvisor.dev/gvisor/pkg/buffer"
-	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
@@ -20,14 +19,24 @@ const apartFrom = 4 << 10
 // exotic packets, and of the payload no more than that leaves.
 const headSize = contiguousHead
 
-// packet returns a PacketBuffer with a copy of the frame. t is whom it is for.
-func (f *Frame) packet(e *Endpoint, t *target) *stack.PacketBuffer {
+// isLarge reports whether the frame is more than a wire with that MTU carries: a
+// super-packet of the host.
+func (f *Frame) isLarge(mtu uint32) bool {
+	return f.GSOSize != 0 || f.GSOType != stack.GSONone || len(f.Data)-f.LinkHdrLen > int(mtu)
+}
+
+// isUDP reports whether the frame is labelled as a UDP super-packet.
+func (f *Frame) isUDP() bool { return f.GSOSize != 0 && f.GSOType == stack.GSONone }
+
+// packet returns a PacketBuffer with a copy of the frame. finish says whether a
+// partial checksum is finished in it.
+func (f *Frame) packet(finish bool) *stack.PacketBuffer {
 	n := len(f.Data)
 	if n >= apartFrom {
 		n = f.headerLen()
 	}
 	head := buffer.NewViewWithData(f.Data[:n])
-	if f.unfinished(e, t) {
+	if finish && f.Checksum == ChecksumPartial {
 		f.finishChecksum(head.AsSlice())
 	}
 	all := buffer.MakeWithView(head)
@@ -52,32 +61,6 @@ func (f *Frame) headerLen() int {
 	return min(len(f.Data), tcp+max(header.TCPMinimumSize, int(f.Data[tcp+header.TCPDataOffset]>>4)*4))
 }
 
-// unfinished reports whether the frame's checksum has to be finished. What ends
-// here over a link that vouches is looked at by nobody.
-func (f *Frame) unfinished(e *Endpoint, t *target) bool {
-	if f.Checksum != ChecksumPartial {
-		return false
-	}
-	if !e.vouched() {
-		return true
-	}
-	dst := f.destination()
-	return dst == nil || !t.endsHere(f.Protocol, dst)
-}
-
-// destination is the frame's destination address, nil where there is none to be
-// seen.
-func (f *Frame) destination() []byte {
-	ip := f.Data[min(f.LinkHdrLen, len(f.Data)):]
-	switch {
-	case f.Protocol == header.IPv4ProtocolNumber && len(ip) >= header.IPv4MinimumSize:
-		return header.IPv4(ip).DestinationAddressSlice()
-	case f.Protocol == header.IPv6ProtocolNumber && len(ip) >= header.IPv6MinimumSize:
-		return header.IPv6(ip).DestinationAddressSlice()
-	}
-	return nil
-}
-
 // finishChecksum does in head, the copy of the frame's first bytes, what its
 // sender left to a device. A place outside the frame is left alone: the stack will
 // find the checksum wrong.
@@ -92,18 +75,4 @@ func (f *Frame) finishChecksum(head []byte) {
 		sum = 0xffff // RFC 768: zero means none; in TCP both say the same
 	}
 	checksum.Put(head[at:], sum)
-}
-
-// endsHere reports whether packets to dst are for this stack. While spoofing, a
-// NIC says yes to every address, which then means nothing.
-func (t *target) endsHere(protocol tcpip.NetworkProtocolNumber, dst []byte) bool {
-	switch {
-	case t.nic == nil:
-		return false
-	case t.nic.Promiscuous():
-		return true
-	case t.nic.Spoofing():
-		return false
-	}
-	return t.nic.CheckLocalAddress(protocol, tcpip.AddrFromSlice(dst))
 }

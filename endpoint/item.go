@@ -19,22 +19,40 @@ type item struct {
 	hash       uint32
 }
 
-// newItem returns the item for pkt, of size bytes, which stays the caller's. It is
-// called with s.mu held.
-func (s *shard) newItem(protocol tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffer, size int) item {
-	it := item{
+// describe returns an item for pkt that holds neither a reference nor a copy yet.
+func describe(protocol tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffer) item {
+	return item{
 		protocol:   protocol,
 		linkHdrLen: len(pkt.LinkHeader().Slice()),
 		pktType:    pkt.PktType,
 		hash:       pkt.Hash,
 	}
-	if s.merging {
+}
+
+// newItem returns the item for pkt, of size bytes, which stays the caller's. It is
+// called with s.mu held.
+func (s *shard) newItem(protocol tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffer, size int) item {
+	it := describe(protocol, pkt)
+	if s.merging && pkt.GSOOptions.Type == stack.GSONone {
 		it.data = s.copies.add(pkt, size)
 	}
 	if it.data == nil {
 		it.pkt = pkt.IncRef()
 	}
 	return it
+}
+
+// isLarge reports whether pkt is more than a wire with that MTU carries: a
+// super-packet of a host.
+func isLarge(pkt *stack.PacketBuffer, mtu uint32) bool {
+	return pkt.GSOOptions.Type != stack.GSONone || pkt.Size()-len(pkt.LinkHeader().Slice()) > int(mtu)
+}
+
+func (it *item) isLarge(mtu uint32) bool {
+	if it.pkt == nil {
+		return len(it.data)-it.linkHdrLen > int(mtu)
+	}
+	return isLarge(it.pkt, mtu)
 }
 
 // packet returns the packet as it came, with a reference for the caller.
@@ -46,8 +64,11 @@ func (it *item) packet() *stack.PacketBuffer {
 }
 
 // dress gives pkt, made from the item's bytes, what the lower link noted beside
-// them.
+// them. Nil is the item of a frame, which has nothing.
 func (it *item) dress(pkt *stack.PacketBuffer) *stack.PacketBuffer {
+	if it == nil {
+		return pkt
+	}
 	pkt.PktType, pkt.Hash = it.pktType, it.hash
 	return pkt
 }

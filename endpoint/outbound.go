@@ -20,6 +20,11 @@ import (
 // It returns how many packets of the list were taken: one that was split counts
 // once all of it was, one that had to be dropped (see Stats) counts as taken.
 func (e *Endpoint) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
+	for _, pkt := range pkts.AsSlice() {
+		if pkt.NetworkPacketInfo.IsForwardedPacket {
+			e.noteForwarded(pkt)
+		}
+	}
 	if !e.segments() {
 		return e.Endpoint.WritePackets(pkts)
 	}
@@ -70,6 +75,10 @@ func (l *lowerLink) takes(pkt *stack.PacketBuffer) bool {
 		return fits
 	case !l.splits || gso.Type == stack.GSOGvisor:
 		return fits && !gso.NeedsCsum
+	case !gso.NeedsCsum:
+		// Forwarded merged, with its checksum done: a device expects a partial
+		// one on what it splits.
+		return fits && pkt.Data().Size() <= int(gso.MSS)
 	case int(gso.L3HdrLen) != network:
 		return false // the link would look for the checksum in the wrong place
 	}

@@ -71,7 +71,7 @@ func (a *attachment) shardOf(e *Endpoint, protocol tcpip.NetworkProtocolNumber, 
 	if v := views.Front(); v != nil && off < v.Size() {
 		p.Head = v.AsSlice()[off:]
 	}
-	if len(p.Head) < pkt.Size() && !holdsHeaders(p.Head, networkOffset(protocol, pkt)) {
+	if len(p.Head) < pkt.Size() && !holdsHeaders(p.Head, networkOffset(protocol, p.LinkHdrLen)) {
 		b := e.batches.Get().(*batch)
 		defer e.batches.Put(b)
 		defer b.finish()
@@ -144,7 +144,7 @@ func (s *shard) work(e *Endpoint, a *attachment) {
 		s.room.Open()
 		s.mu.Unlock()
 		if len(items) == 1 {
-			a.deliverAlone(e, items[0].protocol, items[0].packet())
+			a.deliverItem(e, &items[0])
 			s.room.Progress()
 			items[0].release()
 		} else {

@@ -5,6 +5,7 @@ package endpoint
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/netstack-offload/netstack-offload/coalesce"
@@ -17,8 +18,8 @@ import (
 // DisableSegmentation) are not counted.
 type Stats struct {
 	// Received counts the packets and frames that came from the lower link,
-	// Delivered those handed to the stack after merging, and Merged those of
-	// Delivered that were merged from several.
+	// Delivered those handed to the stack after merging and splitting, and
+	// Merged those of Delivered that were merged from several.
 	Received, Delivered, Merged uint64
 	// Alone counts packets that there was nothing at hand to merge with, so
 	// that nobody looked at them. Verdicts counts the others of Received, but
@@ -26,8 +27,15 @@ type Stats struct {
 	Alone    uint64
 	Verdicts [coalesce.NumVerdicts]uint64
 	// DroppedDetached counts packets that came, or waited, while no stack was
-	// attached, DroppedQueueFull those for which a worker made no room.
+	// attached, and merged ones that were caught damaged when they had to be
+	// split because their NIC had joined a bridge. DroppedQueueFull counts those
+	// for which a worker made no room.
 	DroppedDetached, DroppedQueueFull uint64
+	// SplitInbound counts super-packets of the host that were split on their
+	// way up, because they do not end here or are of UDP, and SegmentsInbound
+	// the packets that they became. DroppedUDP counts UDP super-packets that
+	// could not be split: malformed, or with a wrong checksum.
+	SplitInbound, SegmentsInbound, DroppedUDP uint64
 
 	// Split counts outbound packets that were split, Segments the packets that
 	// they became, Finished those that needed no splitting but a checksum.
@@ -38,15 +46,26 @@ type Stats struct {
 	DroppedNotTCP, DroppedMalformed, DroppedMTU, DroppedChecksum uint64
 
 	// NoNIC tells that the dispatcher attached now is not a NIC, so that
-	// nobody can say where packets end and nothing is merged: a sniffer or
-	// another wrapper stands between, or the NIC is a bridge port.
-	NoNIC bool
+	// nobody can say where packets end, and nothing is merged unless
+	// Config.EndsHere says so: a sniffer or another wrapper stands between, or
+	// the NIC is a bridge port. Dispatcher then is the dispatcher's type, which
+	// tells which, as "*sniffer.Endpoint" or "*stack.bridgePort".
+	NoNIC      bool
+	Dispatcher string
+	// Forwards tells that the stack forwards TCP by this link: what comes back
+	// is looked up before it is merged, even if it has an address of the NIC.
+	Forwards bool
+	// ForwardsMerged tells that Config.ForwardMerged has an effect: it is set,
+	// and gVisor keeps GSOOptions while it forwards.
+	ForwardsMerged bool
 }
 
 // inboundCounts is what one batch adds.
 type inboundCounts struct {
-	packets, delivered, mergedInto, droppedDetached uint64
-	verdicts                                        [coalesce.NumVerdicts]uint64
+	packets, alone, delivered, mergedInto uint64
+	split, segments                       uint64
+	droppedDetached, droppedUDP           uint64
+	verdicts                              [coalesce.NumVerdicts]uint64
 }
 
 // counters guards Stats. It is taken once a batch, not once a packet.
@@ -61,8 +80,12 @@ func (e *Endpoint) Stats() Stats {
 	s := e.stats.s
 	e.stats.mu.Unlock()
 	if a := e.current.Load(); a != nil {
-		s.NoNIC = a.target.Load().nic == nil
+		if t := a.target.Load(); t.nic == nil {
+			s.NoNIC, s.Dispatcher = true, fmt.Sprintf("%T", t.NetworkDispatcher)
+		}
 	}
+	s.Forwards = e.forwarded.inUse()
+	s.ForwardsMerged = e.cfg.ForwardMerged && keepsGSO()
 	return s
 }
 
@@ -75,7 +98,11 @@ func (c *counters) addInbound(in *inboundCounts) {
 	c.s.Received += in.packets
 	c.s.Delivered += in.delivered
 	c.s.Merged += in.mergedInto
+	c.s.Alone += in.alone
+	c.s.SplitInbound += in.split
+	c.s.SegmentsInbound += in.segments
 	c.s.DroppedDetached += in.droppedDetached
+	c.s.DroppedUDP += in.droppedUDP
 	for v, n := range in.verdicts {
 		if n > 0 {
 			c.s.Verdicts[v] += n

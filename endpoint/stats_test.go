@@ -26,7 +26,7 @@ func verdictSum(s endpoint.Stats) (n, joined uint64) {
 }
 
 // Every packet received has one verdict or was alone; what was delivered is what was received
-// but for the packets that joined others.
+// but for the packets that joined others and those that were split.
 func TestInboundStatsAddUp(t *testing.T) {
 	r := newRig(t, nil, nil)
 	var received, delivered uint64
@@ -48,8 +48,8 @@ func TestInboundStatsAddUp(t *testing.T) {
 	if s.Received != received || verdicts != received {
 		t.Errorf("received %d, counted %d, with %d verdicts", received, s.Received, verdicts)
 	}
-	if s.Delivered != delivered || s.Delivered != s.Received-joined {
-		t.Errorf("delivered %d, counted %d, which %d received less %d joined should be", delivered, s.Delivered, s.Received, joined)
+	if s.Delivered != delivered || s.Delivered != s.Received-joined-s.SplitInbound+s.SegmentsInbound {
+		t.Errorf("delivered %d, counted %+v, with %d joined", delivered, s, joined)
 	}
 	if s.Merged == 0 || s.Merged > joined || s.DroppedDetached != 0 || s.DroppedQueueFull != 0 {
 		t.Errorf("counted %+v", s)
