@@ -20,13 +20,23 @@
 // chosen by flow, and a worker takes what has piled up while it was busy with
 // the batch before. On an idle link a packet is delivered at once.
 //
-// # What is merged
+// # What is merged, and what is split on its way up
 //
-// TCP whose packets end in this stack: the NIC has the destination address, or
-// is promiscuous. What the stack will forward or bridge is left in the size it
-// came in. The Endpoint asks the NIC, which is the dispatcher it is attached to;
-// where something stands between (a sniffer, a bridge) it cannot ask and does
-// not merge. See Stats.NoNIC.
+// TCP whose packets end in this stack is merged: the NIC has the destination
+// address, or is promiscuous. The super-packets of a host (Frame.GSOSize, or
+// simply larger than the MTU) are passed up whole.
+//
+// What the stack will forward or bridge is left in the size it came in, because
+// netstack refuses to send a merged packet on. Super-packets are split, at their
+// segment size or at the MTU. So are those of UDP wherever they end: a socket
+// takes one datagram at a time.
+//
+// The Endpoint asks the NIC, which is the dispatcher it is attached to, once a batch
+// and destination. Where something stands between (a sniffer, a bridge) it cannot
+// ask, and takes it that nothing ends here; Stats.NoNIC and Stats.Dispatcher say
+// so. What a stack that translates addresses (iptables) forwards although it has the
+// NIC's address is learnt from the packets that go the other way. Config.EndsHere
+// overrides the NIC.
 //
 // # Checksums
 //

@@ -1,9 +1,13 @@
 // Copyright 2026 The netstack-offload Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package forwarding tests, in memory, that what passes through a stack is not broken
-// by what is done for traffic that ends in it: routing, address translation, and
-// NICs that join and leave a bridge.
+// Package forwarding tests that what passes through a stack is not broken by what
+// is done for traffic that ends in it: a router and a bridge between two kernels,
+// each in a network namespace of its own (Linux, root), and, in memory, address
+// translation and NICs that join and leave a bridge.
+//
+// Those between kernels count packets that a busy machine's devices may drop, and
+// take minutes: they run with go test ./tests/forwarding -kernels only.
 //
 // Known faults of gVisor that the tests live with: forwarding over IPv4 reads a
 // header that has been released, which the race detector finds over bare links too;

@@ -4,8 +4,11 @@
 package forwarding
 
 import (
+	"flag"
 	"net/netip"
+	"os"
 	"testing"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -20,7 +23,23 @@ import (
 	"github.com/netstack-offload/netstack-offload/tests/lifecycle/leak"
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+var (
+	kernels    = flag.Bool("kernels", false, "run the tests between real kernels (root)")
+	contrast   = flag.Int("contrast", 0, "rounds of one second each in which TestContrast measures every link")
+	contrastV6 = flag.Bool("contrast-v6", false, "have TestContrast measure IPv6")
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if *contrast > 0 { // fdbased leaves goroutines behind
+		os.Exit(m.Run())
+	}
+	leak.Main(m)
+}
+
+// stall is how long a transfer may stand still: longer than a few retransmission
+// timeouts of a sender that finds the path's MTU.
+const stall = 10 * time.Second
 
 // families are the IP versions to forward: not IPv4 under the race detector, which
 // finds a race of gVisor's own (see the package).

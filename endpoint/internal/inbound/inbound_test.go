@@ -1,0 +1,60 @@
+// Copyright 2026 The netstack-offload Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package inbound
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/netstack-offload/netstack-offload/segment"
+	"github.com/netstack-offload/netstack-offload/tests/packettest"
+)
+
+// What becomes of a packet by what is known of it. How it looks is tested in
+// package endpoint, where the pieces arrive.
+func TestInit(t *testing.T) {
+	data := packettest.Stream(0, 5000)
+	tcp := packettest.TCP{Payload: data}.Bytes()
+	udp := packettest.UDP{Payload: data}.Bytes()
+	bad := packettest.TCP{Payload: data, BadChecksum: true}.Bytes()
+	tests := map[string]struct {
+		p   Packet
+		n   int
+		err error
+	}{
+		"by size":             {Packet{Data: tcp, SegmentSize: 1000, MTU: 1500}, 5, nil},
+		"by size over MTU":    {Packet{Data: tcp, SegmentSize: 2500, MTU: 1500}, 2, nil},
+		"by MTU":              {Packet{Data: tcp, MTU: 1500}, 4, nil},
+		"fits":                {Packet{Data: tcp, MTU: 9000}, 0, nil},
+		"one segment":         {Packet{Data: tcp, SegmentSize: 5000, MTU: 1500}, 0, nil},
+		"UDP":                 {Packet{Data: udp, SegmentSize: 1000, MTU: 1500}, 5, nil},
+		"UDP of unknown size": {Packet{Data: udp, MTU: 1500}, 0, segment.ErrNotSegmentable},
+		"UDP too many":        {Packet{Data: udp, SegmentSize: 39}, 0, ErrDatagrams},
+		"UDP just not":        {Packet{Data: udp, SegmentSize: 40}, 125, nil},
+		"checksum":            {Packet{Data: bad, SegmentSize: 1000}, 0, ErrChecksum},
+		"checksum, trusted":   {Packet{Data: bad, SegmentSize: 1000, Trusted: true}, 5, nil},
+		"cut short":           {Packet{Data: tcp[:3000], SegmentSize: 1000}, 0, segment.ErrMalformed},
+		"link header outside": {Packet{Data: tcp, LinkHdrLen: 9999, SegmentSize: 1000}, 0, segment.ErrMalformed},
+		"link header before":  {Packet{Data: tcp, LinkHdrLen: -1, SegmentSize: 1000}, 0, segment.ErrMalformed},
+		"empty":               {Packet{SegmentSize: 1000}, 0, nil},
+	}
+	var s Splitter
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			n, err := s.Init(&test.p)
+			if n != test.n || !errors.Is(err, test.err) {
+				t.Fatalf("%d packets, %v; want %d, %v", n, err, test.n, test.err)
+			}
+			size := 0
+			for i := range n {
+				size += s.Len(i)
+				s.Put(make([]byte, s.Len(i)), i)
+			}
+			if headers := 40; n > 0 && s.IsUDP() != (test.p.Data[9] == 17) || n > 0 && !s.IsUDP() && size != 5000+n*headers {
+				t.Errorf("UDP %v, %d bytes in all", s.IsUDP(), size)
+			}
+			s.Drop()
+		})
+	}
+}
