@@ -126,8 +126,8 @@ func TestIperf(t *testing.T) {
 				for _, reverse := range [][]string{nil, {"-R"}} {
 					args := append([]string{"-c", addr, "-n", "8M", "-P", "2", "--connect-timeout", "5000"}, reverse...)
 					out, err := l.command("iperf3", args...)
-					for i := 0; i < 50 && err != nil && strings.Contains(out, "refused"); i++ {
-						time.Sleep(20 * time.Millisecond) // the server starts
+					for i := 0; i < 500 && err != nil && (strings.Contains(out, "refused") || strings.Contains(out, "busy")); i++ {
+						time.Sleep(20 * time.Millisecond) // the server starts, or has not done with the one before
 						out, err = l.command("iperf3", args...)
 					}
 					if err != nil || !strings.Contains(out, "receiver") {
