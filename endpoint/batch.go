@@ -127,7 +127,7 @@ func (b *batch) popFrame(a *attachment, frames []Frame) bool {
 	f := &frames[r.ID]
 	if r.Count > 1 {
 		head := f.describe(0)
-		b.deliverRun(a, r, &head, nil)
+		b.deliverRun(a, r, &head, f.note())
 	} else {
 		b.deliverFrame(a, f)
 	}
@@ -222,7 +222,7 @@ func (b *batch) popQueued(a *attachment, items []item) bool {
 	it := &items[r.ID]
 	if r.Count > 1 {
 		head := b.describe(it)
-		b.deliverRun(a, r, &head, it)
+		b.deliverRun(a, r, &head, it.note)
 	} else {
 		b.deliverItem(a, it)
 	}

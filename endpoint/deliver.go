@@ -11,6 +11,7 @@ import (
 
 	"github.com/netstack-offload/netstack-offload/coalesce"
 	"github.com/netstack-offload/netstack-offload/endpoint/internal/inbound"
+	"github.com/netstack-offload/netstack-offload/endpoint/internal/vlan"
 )
 
 // describe tells the coalescer of the frame.
@@ -34,12 +35,7 @@ func (a *attachment) deliverFrame(e *Endpoint, f *Frame) {
 		a.deliverAlone(e, t, f.Protocol, f.packet(true))
 		return
 	}
-	b := e.batches.Get().(*batch)
-	b.begin(t)
-	b.count.packets, b.count.alone = 1, 1
-	b.deliverFrame(a, f)
-	b.finish()
-	e.batches.Put(b)
+	e.batchOfOne(t, func(b *batch) { b.deliverFrame(a, f) })
 }
 
 // deliverItem hands up an item that there is nothing to merge with. It stays the
@@ -50,10 +46,15 @@ func (a *attachment) deliverItem(e *Endpoint, it *item) {
 		a.deliverAlone(e, t, it.protocol, it.packet())
 		return
 	}
+	e.batchOfOne(t, func(b *batch) { b.deliverItem(a, it) })
+}
+
+// batchOfOne has deliver hand up one packet that has to be looked at.
+func (e *Endpoint) batchOfOne(t *target, deliver func(*batch)) {
 	b := e.batches.Get().(*batch)
 	b.begin(t)
 	b.count.packets, b.count.alone = 1, 1
-	b.deliverItem(a, it)
+	deliver(b)
 	b.finish()
 	e.batches.Put(b)
 }
@@ -83,12 +84,12 @@ func (b *batch) deliverFrame(a *attachment, f *Frame) {
 	keeps := b.judge.keeps(&p)
 	if large && (!keeps || f.isUDP()) {
 		in := inbound.Packet{
-			Data: f.Data, LinkHdrLen: networkOffset(f.Protocol, f.LinkHdrLen),
+			Data: f.Data, LinkHdrLen: vlan.NetworkOffset(f.Protocol, f.LinkHdrLen),
 			SegmentSize: int(f.GSOSize), MTU: int(b.mtu),
 			Partial: f.Checksum == ChecksumPartial,
 			Trusted: vouched || f.Checksum == ChecksumVerified,
 		}
-		switch done, err := b.divide(a, &in, &p, nil); {
+		switch done, err := b.divide(a, &in, &p, f.note()); {
 		case done:
 			return
 		case err != nil && f.isUDP(): // a socket would take it for one datagram
@@ -106,13 +107,13 @@ func (b *batch) deliverItem(a *attachment, it *item) {
 		p := b.describe(it)
 		if !b.judge.keeps(&p) {
 			in := inbound.Packet{
-				Data: b.contiguous(&p), LinkHdrLen: networkOffset(it.protocol, it.linkHdrLen),
+				Data: b.contiguous(&p), LinkHdrLen: vlan.NetworkOffset(it.protocol, it.linkHdrLen),
 				MTU: int(b.mtu), Trusted: b.e.vouched(),
 			}
 			if it.pkt != nil && it.pkt.GSOOptions.Type != stack.GSONone {
 				in.SegmentSize, in.Partial = int(it.pkt.GSOOptions.MSS), it.pkt.GSOOptions.NeedsCsum
 			}
-			if done, _ := b.divide(a, &in, &p, it); done {
+			if done, _ := b.divide(a, &in, &p, it.note); done {
 				return
 			}
 		}
@@ -133,12 +134,16 @@ func (b *batch) contiguous(p *coalesce.Packet) []byte {
 	return b.gather
 }
 
-// divide delivers the packets that p, which in describes too, becomes, and reports
-// whether it did: it does not with an error, nor where p is to be taken as it is.
-// it is where p comes from, nil if that is a frame.
-func (b *batch) divide(a *attachment, in *inbound.Packet, p *coalesce.Packet, it *item) (done bool, err error) {
+// divide delivers the packets that p, which in describes too and of which the link
+// noted that, becomes, or drops p if they are too many, and reports whether it did:
+// it does not with an error, nor where p is to be taken as it is.
+func (b *batch) divide(a *attachment, in *inbound.Packet, p *coalesce.Packet, noted note) (done bool, err error) {
 	n, err := b.cut.Init(in)
-	if err != nil || n == 0 {
+	switch {
+	case err == inbound.ErrSegments:
+		b.count.droppedSegments++
+		return true, nil
+	case err != nil || n == 0:
 		return false, err
 	}
 	if n > 1 {
@@ -148,7 +153,7 @@ func (b *batch) divide(a *attachment, in *inbound.Packet, p *coalesce.Packet, it
 	for i := range n {
 		v := buffer.NewViewSize(b.cut.Len(i))
 		b.cut.Put(v.AsSlice(), i)
-		b.deliver(a, p.Protocol, it.dress(newPacket(buffer.MakeWithView(v), p.LinkHdrLen)))
+		b.deliver(a, p.Protocol, noted.dress(newPacket(buffer.MakeWithView(v), p.LinkHdrLen)))
 	}
 	return true, nil
 }
@@ -158,10 +163,10 @@ func (b *batch) forwardsMerged() bool {
 	return b.e.cfg.ForwardMerged && b.target.nic != nil && keepsGSO()
 }
 
-// deliverRun hands up a merged run; p is its first packet, from it if it was
-// queued.
-func (b *batch) deliverRun(a *attachment, r *coalesce.Run, p *coalesce.Packet, it *item) {
-	pkt := it.dress(b.merged(r))
+// deliverRun hands up a merged run; p is its first packet, of which the link noted
+// that.
+func (b *batch) deliverRun(a *attachment, r *coalesce.Run, p *coalesce.Packet, noted note) {
+	pkt := noted.dress(b.merged(r))
 	switch {
 	case b.target == b.mergedFor && !b.forwardsMerged() || b.judge.keeps(p):
 		b.deliver(a, p.Protocol, pkt)
@@ -175,11 +180,11 @@ func (b *batch) deliverRun(a *attachment, r *coalesce.Run, p *coalesce.Packet, i
 		view := pkt.ToView()
 		pkt.DecRef()
 		in := inbound.Packet{
-			Data: view.AsSlice(), LinkHdrLen: networkOffset(p.Protocol, p.LinkHdrLen),
+			Data: view.AsSlice(), LinkHdrLen: vlan.NetworkOffset(p.Protocol, p.LinkHdrLen),
 			SegmentSize: r.SegmentSize, FixedID: r.FixedID,
 			Trusted: !r.Vouched, // else splitting might make a wrong checksum right
 		}
-		if done, _ := b.divide(a, &in, p, it); !done {
+		if done, _ := b.divide(a, &in, p, noted); !done {
 			b.count.droppedDetached++
 		}
 		view.Release()

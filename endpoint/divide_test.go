@@ -246,28 +246,31 @@ func TestLargeThatStaysWhole(t *testing.T) {
 // No netstack socket takes a UDP super-packet: it is always split.
 func TestUDPSuperPackets(t *testing.T) {
 	for _, v6 := range []bool{false, true} {
-		for _, local := range []bool{false, true} {
-			for _, off := range []bool{false, true} {
-				t.Run(fmt.Sprintf("v6 %v local %v off %v", v6, local, off), func(t *testing.T) {
-					r := newRig(t, &endpoint.Config{DisableCoalescing: off}, nil)
-					r.nic.notLocal.Store(!local)
-					udp := packettest.UDP{IP: packettest.IP{V6: v6, ID: 5}, Payload: packettest.Stream(0, 10100)}
-					r.splits(t, datagrams(udp, 1000), superUDP(udp, 1000))
-					udp.Partial = true
-					r.splits(t, datagrams(udp, 1000), superUDP(udp, 1000))
-				})
+		for _, link := range []packettest.Link{{}, {Ethernet: true}, {Ethernet: true, VLAN: 5}} {
+			for _, local := range []bool{false, true} {
+				for _, off := range []bool{false, true} {
+					t.Run(fmt.Sprintf("v6 %v link %+v local %v off %v", v6, link, local, off), func(t *testing.T) {
+						r := newRig(t, &endpoint.Config{DisableCoalescing: off}, nil)
+						r.nic.notLocal.Store(!local)
+						udp := packettest.UDP{Link: link, IP: packettest.IP{V6: v6, ID: 0xffff}, Payload: packettest.Stream(0, 10100)}
+						r.splits(t, datagrams(udp, 1000), superUDP(udp, 1000))
+						udp.Partial = true
+						r.splits(t, datagrams(udp, 1000), superUDP(udp, 1000))
+					})
+				}
 			}
 		}
 	}
 }
 
 func superUDP(u packettest.UDP, size uint16) endpoint.Frame {
-	f := endpointFrame(u.Frame())
+	whole := u.Frame()
+	f := endpointFrame(whole)
 	f.GSOSize = size
 	if u.Partial {
-		f.Checksum, f.ChecksumStart, f.ChecksumOffset = endpoint.ChecksumPartial, 20, 6
+		f.Checksum, f.ChecksumStart, f.ChecksumOffset = endpoint.ChecksumPartial, uint16(whole.NetOffset()+20), 6
 		if u.IP.V6 {
-			f.ChecksumStart = 40
+			f.ChecksumStart += 20
 		}
 	}
 	return f
@@ -296,6 +299,7 @@ func TestUDPSuperPacketsDropped(t *testing.T) {
 		"too many":      {superUDP(packettest.UDP{Payload: data[:1290]}, 10), 0},
 		"just not":      {superUDP(packettest.UDP{Payload: data[:1280]}, 10), 128},
 		"length":        {superUDP(packettest.UDP{Payload: data, LengthDelta: 1}, 1000), 0},
+		"neither":       {neither(), 0},
 		"one datagram":  {superUDP(packettest.UDP{Payload: data[:900]}, 1000), 1},
 		"its last byte": {superUDP(packettest.UDP{Payload: data[:1000]}, 1000), 1},
 		"partial":       {superUDP(packettest.UDP{Payload: data[:900], Partial: true}, 1000), 1},
@@ -305,7 +309,7 @@ func TestUDPSuperPacketsDropped(t *testing.T) {
 			r.e.DeliverFrames([]endpoint.Frame{test.f})
 			r.e.DeliverFrames([]endpoint.Frame{test.f, test.f})
 			got := r.nic.take()
-			if s := r.e.Stats(); len(got) != 3*test.want || (s.DroppedUDP == 3) != (test.want == 0) || s.Received != 3 {
+			if s := r.e.Stats(); len(got) != 3*test.want || (s.DroppedUDP+s.DroppedSegments == 3) != (test.want == 0) || s.Received != 3 {
 				t.Fatalf("%d packets, counted %+v", len(got), s)
 			}
 			for _, g := range got {
@@ -315,4 +319,41 @@ func TestUDPSuperPacketsDropped(t *testing.T) {
 			}
 		})
 	}
+}
+
+// neither is labelled as a UDP super-packet, and is none.
+func neither() endpoint.Frame {
+	f := endpointFrame(packettest.ICMP{Payload: packettest.Stream(0, 5000)}.Frame())
+	f.GSOSize = 1000
+	return f
+}
+
+// A super-packet that would become more packets than Linux makes of one is dropped,
+// whatever brings it, and only where it would be split.
+func TestFlood(t *testing.T) {
+	most := packettest.TCP{Payload: packettest.Stream(0, 8191)}
+	flood := packettest.TCP{Payload: packettest.Stream(0, 8192)}
+	largest := packettest.TCP{Payload: packettest.Stream(0, 65535-40)}
+	for fate, rigFor := range elsewhere {
+		t.Run(fate, func(t *testing.T) {
+			r := rigFor(t, nil)
+			r.e.DeliverFrames([]endpoint.Frame{super(most, 1)})
+			if got := r.nic.take(); len(got) != 8191 {
+				t.Errorf("%d packets", len(got))
+			}
+			r.e.DeliverFrames([]endpoint.Frame{super(flood, 1)})
+			r.e.DeliverFrames([]endpoint.Frame{super(flood, 1), super(largest, 7)})
+			pkt := inbound(flood.Frame(), whole)
+			pkt.GSOOptions = gso4(1)
+			r.e.DeliverNetworkPacket(packettest.ProtocolIPv4, pkt)
+			pkt.DecRef()
+			leak.Until(t, "the drops", func() bool { return r.e.Stats().DroppedSegments == 4 })
+			if got := r.nic.take(); len(got) != 0 {
+				t.Errorf("%d packets", len(got))
+			}
+		})
+	}
+	r := newRig(t, nil, nil)
+	r.e.DeliverFrames([]endpoint.Frame{super(flood, 1)})
+	r.same(t, r.nic.take(), []packettest.Frame{flood.Frame()})
 }

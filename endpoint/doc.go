@@ -29,7 +29,8 @@
 // What the stack will forward or bridge is left in the size it came in, because
 // netstack refuses to send a merged packet on. Super-packets are split, at their
 // segment size or at the MTU. So are those of UDP wherever they end: a socket
-// takes one datagram at a time.
+// takes one datagram at a time. What would become more packets than Linux makes of
+// one, 128 datagrams or 8191 segments, is dropped and counted.
 //
 // The Endpoint asks the NIC, which is the dispatcher it is attached to, once a batch
 // and destination. Where something stands between (a sniffer, a bridge) it cannot

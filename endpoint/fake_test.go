@@ -126,6 +126,7 @@ type dispatcher struct {
 	got  []delivery
 	link int                                // calls of DeliverLinkPacket
 	hook func(protocol uint16, data []byte) // called without the lock
+	seen func(views [][]byte)               // called first, by one test
 }
 
 // delivery is a packet that a dispatcher was given.
@@ -139,6 +140,9 @@ type delivery struct {
 }
 
 func (d *dispatcher) DeliverNetworkPacket(protocol tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffer) {
+	if d.seen != nil {
+		d.seen(pkt.AsSlices())
+	}
 	g := delivery{protocol: pkt.NetworkProtocolNumber, pkt: pkt, pktType: pkt.PktType, gso: pkt.GSOOptions}
 	g.Frame = packettest.Frame{
 		Data:       bytesOf(pkt),

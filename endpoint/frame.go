@@ -4,6 +4,7 @@
 package endpoint
 
 import (
+	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 )
@@ -26,11 +27,19 @@ const (
 type Frame struct {
 	// Data begins with the link header. It must not change while borrowed.
 	Data []byte
+	// View, if not nil, holds Data and nothing else. DeliverFrames may keep it
+	// in place of a copy, and then sets View to nil; the bytes may change from
+	// then on. Otherwise it stays the caller's. A packet of tens of KiB is
+	// worth one, a smaller one is copied for less than a view costs.
+	View *buffer.View
 	// Protocol is the network protocol, the EtherType where there is one.
 	Protocol tcpip.NetworkProtocolNumber
 	// LinkHdrLen is the length of the link header: 14 for Ethernet, VLAN tag
 	// or not, 0 for bare IP.
 	LinkHdrLen int
+	// PktType says for whom the link took it; zero is this station, or a
+	// group it belongs to.
+	PktType tcpip.PacketType
 	// GSOType and GSOSize describe a super-packet made by the host: its type
 	// and segment size. One of UDP has a GSOSize and GSONone, for want of a
 	// type; it is split on the way up. One of TCP is passed up whole if it ends

@@ -8,6 +8,8 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"github.com/netstack-offload/netstack-offload/endpoint/internal/inbound"
 )
 
 // apartFrom is the size from which a frame's headers get a view of their own: a
@@ -28,8 +30,11 @@ func (f *Frame) isLarge(mtu uint32) bool {
 // isUDP reports whether the frame is labelled as a UDP super-packet.
 func (f *Frame) isUDP() bool { return f.GSOSize != 0 && f.GSOType == stack.GSONone }
 
-// packet returns a PacketBuffer with a copy of the frame. finish says whether a
-// partial checksum is finished in it.
+// note is what the frame says beside its bytes.
+func (f *Frame) note() note { return note{pktType: f.PktType} }
+
+// packet returns a PacketBuffer with a copy of the frame, or with its view. finish
+// says whether a partial checksum is finished in it.
 func (f *Frame) packet(finish bool) *stack.PacketBuffer {
 	n := len(f.Data)
 	if n >= apartFrom {
@@ -37,14 +42,26 @@ func (f *Frame) packet(finish bool) *stack.PacketBuffer {
 	}
 	head := buffer.NewViewWithData(f.Data[:n])
 	if finish && f.Checksum == ChecksumPartial {
-		f.finishChecksum(head.AsSlice())
+		inbound.FinishChecksum(head.AsSlice(), f.Data, int(f.ChecksumStart), int(f.ChecksumOffset))
 	}
 	all := buffer.MakeWithView(head)
 	if n < len(f.Data) {
-		rest := buffer.MakeWithView(buffer.NewViewWithData(f.Data[n:]))
+		rest := buffer.MakeWithView(f.rest(n))
 		all.Merge(&rest) // not Append: that would copy into what room head has
 	}
-	return newPacket(all, f.LinkHdrLen)
+	return f.note().dress(newPacket(all, f.LinkHdrLen))
+}
+
+// rest returns what follows the first n bytes: in the frame's own view, if it has
+// one, which is then no longer the frame's.
+func (f *Frame) rest(n int) *buffer.View {
+	v := f.View
+	if v == nil {
+		return buffer.NewViewWithData(f.Data[n:])
+	}
+	f.View = nil
+	v.TrimFront(n)
+	return v
 }
 
 // headerLen is the length of the headers of a large frame, or a guess at it that
@@ -59,20 +76,4 @@ func (f *Frame) headerLen() int {
 		return n
 	}
 	return min(len(f.Data), tcp+max(header.TCPMinimumSize, int(f.Data[tcp+header.TCPDataOffset]>>4)*4))
-}
-
-// finishChecksum does in head, the copy of the frame's first bytes, what its
-// sender left to a device. A place outside the frame is left alone: the stack will
-// find the checksum wrong.
-func (f *Frame) finishChecksum(head []byte) {
-	start := int(f.ChecksumStart)
-	at := start + int(f.ChecksumOffset)
-	if at+checksum.Size > len(head) {
-		return
-	}
-	sum := ^checksum.Checksum(f.Data[start:], 0)
-	if sum == 0 {
-		sum = 0xffff // RFC 768: zero means none; in TCP both say the same
-	}
-	checksum.Put(head[at:], sum)
 }

@@ -79,6 +79,8 @@ func FuzzDeliverFrames(f *testing.F) {
 		big.Payload, half.Payload, half.Partial = make([]byte, 300), make([]byte, 3000), true
 		add(spellSuper(super(big, 100)), spellSuper(super(half, 0)), all[0], spellSuper(super(half, 1460)))
 	}
+	large := packettest.TCP{Payload: make([]byte, 5000)} // worth its own view
+	add(spellSuper(super(large, 1460)), spellSuper(super(large, 0)))
 	udp := packettest.UDP{Payload: make([]byte, 300)}
 	add(spellSuper(superUDP(udp, 100)), spellSuper(superUDP(udp, 2)))
 	tcp := packettest.TCP{Payload: make([]byte, 30), Partial: true}.Frame()
@@ -107,6 +109,11 @@ func FuzzDeliverFrames(f *testing.F) {
 			s.deliver(t, frames)
 			for i := range frames {
 				s.deliver(t, frames[i:i+1])
+				own := []endpoint.Frame{viewed(frames[i])}
+				s.deliver(t, own)
+				if own[0].View != nil {
+					own[0].View.Release()
+				}
 			}
 		}
 		if !bytes.Equal(b, before) {
@@ -130,7 +137,7 @@ func (s *fuzzSide) deliver(t *testing.T, frames []endpoint.Frame) {
 	verdictsBefore, joinedBefore := verdictSum(was)
 	joined -= joinedBefore
 	split, segments := now.SplitInbound-was.SplitInbound, now.SegmentsInbound-was.SegmentsInbound
-	lost := now.DroppedUDP - was.DroppedUDP
+	lost := now.DroppedUDP - was.DroppedUDP + now.DroppedSegments - was.DroppedSegments
 	switch n := uint64(len(frames)); {
 	case now.Received-was.Received != n || verdicts-verdictsBefore != n:
 		t.Errorf("%d frames counted %d times, with %d verdicts", n, now.Received-was.Received, verdicts-verdictsBefore)

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"testing"
 
+	"gvisor.dev/gvisor/pkg/tcpip"
+
 	"github.com/netstack-offload/netstack-offload/coalesce"
 	"github.com/netstack-offload/netstack-offload/endpoint"
 	"github.com/netstack-offload/netstack-offload/tests/lifecycle/leak"
@@ -201,5 +203,31 @@ func TestHugeBatch(t *testing.T) {
 	}
 	if s := r.e.Stats(); s.Verdicts[coalesce.NotTCP] != 6000 || s.Alone != 1 {
 		t.Errorf("counted %d packets that are not TCP and %d alone, want 6000 and the plug", s.Verdicts[coalesce.NotTCP], s.Alone)
+	}
+}
+
+// What a link says of a frame's destination stays with it: alone, merged, and split.
+func TestPacketType(t *testing.T) {
+	segments, _ := flow(packettest.TCP{}, 4, 600)
+	ack := packettest.TCP{SrcPort: 7}.Frame()
+	var other []endpoint.Frame
+	for _, f := range append(segments, ack) {
+		e := endpointFrame(f)
+		e.PktType = tcpip.PacketOtherHost
+		other = append(other, e)
+	}
+	large := super(packettest.TCP{Payload: packettest.Stream(0, 3000), IP: packettest.IP{Dst: elsewhere4}}, 1000)
+	large.PktType = tcpip.PacketBroadcast
+	r := newRig(t, nil, nil)
+	r.e.DeliverFrames(other[:1])
+	r.e.DeliverFrames([]endpoint.Frame{large})
+	r.e.DeliverFrames(append(other, large, endpointFrame(ack)))
+	var got []tcpip.PacketType
+	for _, d := range r.nic.take() {
+		got = append(got, d.pktType)
+	}
+	host, o, b := tcpip.PacketHost, tcpip.PacketOtherHost, tcpip.PacketBroadcast
+	if want := []tcpip.PacketType{o, b, b, b, o, o, b, b, b, host}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }

@@ -15,8 +15,19 @@ type item struct {
 	linkHdrLen int
 	pkt        *stack.PacketBuffer // nil where data is not
 	data       []byte
-	pktType    tcpip.PacketType
-	hash       uint32
+	note       note
+}
+
+// note is what a link notes of a packet beside its bytes.
+type note struct {
+	pktType tcpip.PacketType
+	hash    uint32
+}
+
+// dress gives it to pkt, which was made from the packet's bytes.
+func (n note) dress(pkt *stack.PacketBuffer) *stack.PacketBuffer {
+	pkt.PktType, pkt.Hash = n.pktType, n.hash
+	return pkt
 }
 
 // describe returns an item for pkt that holds neither a reference nor a copy yet.
@@ -24,8 +35,7 @@ func describe(protocol tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffer) ite
 	return item{
 		protocol:   protocol,
 		linkHdrLen: len(pkt.LinkHeader().Slice()),
-		pktType:    pkt.PktType,
-		hash:       pkt.Hash,
+		note:       note{pkt.PktType, pkt.Hash},
 	}
 }
 
@@ -60,17 +70,7 @@ func (it *item) packet() *stack.PacketBuffer {
 	if it.pkt != nil {
 		return it.pkt.IncRef()
 	}
-	return it.dress(newPacket(buffer.MakeWithData(it.data), it.linkHdrLen))
-}
-
-// dress gives pkt, made from the item's bytes, what the lower link noted beside
-// them. Nil is the item of a frame, which has nothing.
-func (it *item) dress(pkt *stack.PacketBuffer) *stack.PacketBuffer {
-	if it == nil {
-		return pkt
-	}
-	pkt.PktType, pkt.Hash = it.pktType, it.hash
-	return pkt
+	return it.note.dress(newPacket(buffer.MakeWithData(it.data), it.linkHdrLen))
 }
 
 // release gives up what the item holds.

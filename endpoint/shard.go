@@ -12,6 +12,7 @@ import (
 
 	"github.com/netstack-offload/netstack-offload/coalesce"
 	"github.com/netstack-offload/netstack-offload/endpoint/internal/gate"
+	"github.com/netstack-offload/netstack-offload/endpoint/internal/vlan"
 )
 
 // patience is how long a deliverer waits for a worker that delivers nothing. A
@@ -71,7 +72,7 @@ func (a *attachment) shardOf(e *Endpoint, protocol tcpip.NetworkProtocolNumber, 
 	if v := views.Front(); v != nil && off < v.Size() {
 		p.Head = v.AsSlice()[off:]
 	}
-	if len(p.Head) < pkt.Size() && !holdsHeaders(p.Head, networkOffset(protocol, p.LinkHdrLen)) {
+	if len(p.Head) < pkt.Size() && !holdsHeaders(p.Head, vlan.NetworkOffset(protocol, p.LinkHdrLen)) {
 		b := e.batches.Get().(*batch)
 		defer e.batches.Put(b)
 		defer b.finish()

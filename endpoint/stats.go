@@ -34,8 +34,10 @@ type Stats struct {
 	// SplitInbound counts super-packets of the host that were split on their
 	// way up, because they do not end here or are of UDP, and SegmentsInbound
 	// the packets that they became. DroppedUDP counts UDP super-packets that
-	// could not be split: malformed, or with a wrong checksum.
-	SplitInbound, SegmentsInbound, DroppedUDP uint64
+	// could not be split: malformed, or with a wrong checksum. DroppedSegments
+	// counts super-packets that would have become more packets than one that
+	// Linux makes: 128 datagrams, or 8191 segments.
+	SplitInbound, SegmentsInbound, DroppedUDP, DroppedSegments uint64
 
 	// Split counts outbound packets that were split, Segments the packets that
 	// they became, Finished those that needed no splitting but a checksum.
@@ -64,7 +66,8 @@ type Stats struct {
 type inboundCounts struct {
 	packets, alone, delivered, mergedInto uint64
 	split, segments                       uint64
-	droppedDetached, droppedUDP           uint64
+	droppedDetached                       uint64
+	droppedUDP, droppedSegments           uint64
 	verdicts                              [coalesce.NumVerdicts]uint64
 }
 
@@ -103,6 +106,7 @@ func (c *counters) addInbound(in *inboundCounts) {
 	c.s.SegmentsInbound += in.segments
 	c.s.DroppedDetached += in.droppedDetached
 	c.s.DroppedUDP += in.droppedUDP
+	c.s.DroppedSegments += in.droppedSegments
 	for v, n := range in.verdicts {
 		if n > 0 {
 			c.s.Verdicts[v] += n

@@ -7,11 +7,8 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
-)
 
-const (
-	ethertypeVLAN = 0x8100
-	vlanTagLen    = 4
+	"github.com/netstack-offload/netstack-offload/endpoint/internal/vlan"
 )
 
 // contiguousHead is how many bytes a view must hold to be taken for the place of
@@ -40,7 +37,7 @@ func (b *batch) split(protocol tcpip.NetworkProtocolNumber, pkt *stack.PacketBuf
 		return head, nil
 	}
 	first := len(b.tails)
-	if holdsHeaders(head, networkOffset(protocol, len(pkt.LinkHeader().Slice()))) {
+	if holdsHeaders(head, vlan.NetworkOffset(protocol, len(pkt.LinkHeader().Slice()))) {
 		for ; v != nil; v = v.Next() {
 			b.tails = append(b.tails, v.AsSlice())
 		}
@@ -57,15 +54,6 @@ func (b *batch) split(protocol tcpip.NetworkProtocolNumber, pkt *stack.PacketBuf
 		}
 	}
 	return b.heads[at:len(b.heads):len(b.heads)], b.tails[first:len(b.tails):len(b.tails)]
-}
-
-// networkOffset is where the IP header begins of a packet with a link header of n
-// bytes: behind a VLAN tag if it has one.
-func networkOffset(protocol tcpip.NetworkProtocolNumber, n int) int {
-	if protocol == ethertypeVLAN {
-		return n + vlanTagLen
-	}
-	return n
 }
 
 // holdsHeaders reports whether head, a packet's first view, can be taken to hold

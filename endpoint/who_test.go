@@ -381,3 +381,13 @@ func TestJoinInBatch(t *testing.T) {
 		}
 	}
 }
+
+// However small the segments of a run are, it is no flood: it splits again.
+func TestJoinAfterTinySegments(t *testing.T) {
+	segments, _ := flow(packettest.TCP{}, 1000, 1)
+	r := newRig(t, nil, nil)
+	var bridge dispatcher
+	r.nic.hook = func(uint16, []byte) { r.e.Attach(&bridge) }
+	r.frames(append([]packettest.Frame{plug()}, segments...)...)
+	r.same(t, bridge.take(), segments)
+}

@@ -6,6 +6,8 @@ package rawlink
 import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
+
+	"github.com/netstack-offload/netstack-offload/endpoint/internal/vlan"
 )
 
 // Config describes a Link. The open functions return one that is filled in; what
@@ -31,6 +33,13 @@ type Config struct {
 	// Address is the MAC address of the stack's side. Empty means a random
 	// one. Used with Ethernet only.
 	Address tcpip.LinkAddress
+	// Promiscuous, which a port of a stack.BridgeEndpoint needs, passes up the
+	// frames for other stations too, as tcpip.PacketOtherHost; otherwise they
+	// are dropped and counted. A NIC that is no bridge port looks at the IP
+	// address only, and takes or forwards them as its own. An AF_PACKET socket
+	// has its interface receive them (PACKET_MR_PROMISC); so must any other
+	// device in between. Used with Ethernet only.
+	Promiscuous bool
 
 	// VnetHdr puts a virtio_net_hdr in front of every frame, both ways: 64 KiB
 	// TCP packets then pass the descriptor whole. AF_PACKET sockets are told
@@ -78,7 +87,7 @@ type OpenOptions struct {
 // virtio_net_hdr.
 func (c *Config) frameSize() int {
 	if c.Ethernet {
-		return int(c.MTU) + header.EthernetMinimumSize + vlanTagLen
+		return int(c.MTU) + header.EthernetMinimumSize + vlan.TagLen
 	}
 	return int(c.MTU)
 }

@@ -22,11 +22,17 @@
 // TCP packets pass the descriptor whole, both ways, and checksums are left to the
 // kernel. That is worth more than everything else: it spares the kernel the cost
 // per packet too. A TUN or TAP is asked for super-packets only while an Endpoint is
-// attached, and Link.Offloads says what it grants. UDP super-packets are split
-// before the stack sees them, and so are those of TCP where there is no Endpoint.
+// attached, and Link.Offloads says what it grants. The Endpoint splits super-packets
+// of UDP, and of TCP what the stack would not keep; where there is no Endpoint, the
+// link splits them all.
 //
 // A TUN that is fed by this machine's own kernel has checksums that nobody made
 // yet: with Config.RXChecksumOffload nobody has to.
+//
+// # Bridges
+//
+// A link drops and counts the frames for other stations. A port of a
+// stack.BridgeEndpoint lives on them: set Config.Promiscuous.
 //
 // # Waiting, and dropping
 //
@@ -50,8 +56,8 @@
 // recvmmsg, sendmmsg, ppoll. New and the open functions also use fstat, fcntl,
 // eventfd2, getsockopt, setsockopt and ioctl; Attach uses ioctl (TUNSETOFFLOAD) on
 // a TUN or TAP with virtio_net_hdr and getsockopt (SO_ERROR) on AF_PACKET, and does
-// without if they fail. Config.RingBytes, if asked for, adds mmap in New and takes
-// recvmmsg away.
+// without if they fail. Config.Promiscuous, if asked for, adds getsockname in New, and
+// Config.RingBytes mmap; that takes recvmmsg away.
 //
 // # When not to use it
 //

@@ -255,7 +255,7 @@ func TestUDP(t *testing.T) {
 				echo(t, l.udp(h, v6, 7))
 			}
 			s := link.Stats()
-			if name == "TUN" && !bare && link.Offloads()&rawlink.OffloadUSO4 != 0 && s.Split == 0 {
+			if name == "TUN" && !bare && link.Offloads()&rawlink.OffloadUSO4 != 0 && s.Super == 0 {
 				t.Errorf("%s: no UDP super-packet was received: %+v", name, s)
 			}
 			if s.DroppedVnetHdr+s.DroppedOversize+s.DroppedUnsplittable > 0 {

@@ -207,7 +207,7 @@ func (l *Link) calm() {
 	var count [8]byte
 	iov := unix.Iovec{Base: &count[0]}
 	iov.SetLen(len(count))
-	readv(l.wakeFD, &iov)
+	readv(l.wakeFD, []unix.Iovec{iov})
 }
 
 // IsAttached implements stack.LinkEndpoint.

@@ -37,7 +37,7 @@ type packets struct {
 func (p *packets) DeliverNetworkPacket(protocol tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffer) {
 	v := pkt.ToView()
 	defer v.Release()
-	p.add(endpoint.Frame{Data: v.ToSlice(), Protocol: protocol, LinkHdrLen: len(pkt.LinkHeader().Slice())})
+	p.add(endpoint.Frame{Data: v.ToSlice(), Protocol: protocol, LinkHdrLen: len(pkt.LinkHeader().Slice()), PktType: pkt.PktType})
 }
 
 func (*packets) DeliverLinkPacket(tcpip.NetworkProtocolNumber, *stack.PacketBuffer) {}

@@ -17,8 +17,8 @@ const (
 	OffloadTSO4   Offloads = 2
 	OffloadTSO6   Offloads = 4
 	OffloadTSOECN Offloads = 8
-	// OffloadUSO4 and OffloadUSO6: UDP super-packets (since Linux 6.2). They
-	// are split before the stack sees them.
+	// OffloadUSO4 and OffloadUSO6: UDP super-packets (since Linux 6.2). The
+	// endpoint splits them before the stack sees them.
 	OffloadUSO4 Offloads = 0x20
 	OffloadUSO6 Offloads = 0x40
 )

@@ -104,10 +104,30 @@ func (q *queue) setUpSocket(cfg *Config) error {
 			return fmt.Errorf("rawlink: %s: setting PACKET_VNET_HDR to %d: %w", q.name, on, err)
 		}
 	}
+	if cfg.Promiscuous {
+		if err := q.receiveAll(); err != nil {
+			return fmt.Errorf("rawlink: %s: PACKET_MR_PROMISC: %w", q.name, err)
+		}
+	}
 	if cfg.RingBytes > 0 {
 		q.ring, err = q.newRing(cfg.RingBytes, cfg.frameSize())
 	}
 	return err
+}
+
+// receiveAll has the interface of an AF_PACKET socket receive what is for other
+// stations, until the socket is closed.
+func (q *queue) receiveAll() error {
+	addr, err := unix.Getsockname(q.fd)
+	if err != nil {
+		return err
+	}
+	ll, ok := addr.(*unix.SockaddrLinklayer)
+	if !ok {
+		return unix.EINVAL
+	}
+	return unix.SetsockoptPacketMreq(q.fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP,
+		&unix.PacketMreq{Ifindex: int32(ll.Ifindex), Type: unix.PACKET_MR_PROMISC})
 }
 
 // forget makes nothing of what happened to the queue while nobody was attached: an

@@ -6,14 +6,18 @@ package rawlink
 import (
 	"fmt"
 	"io"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 
 	"gvisor.dev/gvisor/pkg/buffer"
+	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"github.com/netstack-offload/netstack-offload/endpoint"
+	"github.com/netstack-offload/netstack-offload/endpoint/internal/inbound"
+	"github.com/netstack-offload/netstack-offload/endpoint/internal/vlan"
 )
 
 // target is a dispatcher.
@@ -34,12 +38,13 @@ type reader struct {
 	q *queue
 	s *session
 
+	target *target // of the batch
 	poll   [2]unix.PollFd
 	src    source
-	raw    [][]byte       // what src has read: virtio_net_hdr, if there is one, and frame
+	raw    []received
 	frame  endpoint.Frame // being looked at
 	frames []endpoint.Frame
-	split  splitter
+	split  inbound.Splitter
 	pieces []byte // of super-packets, referred to by frames
 	used   int    // of pieces
 
@@ -47,24 +52,34 @@ type reader struct {
 	super, divided, runt, oversize, foreign, notIP, badVnetHdr uint64
 }
 
+// received is what one read has brought.
+type received struct {
+	// data is a virtio_net_hdr, if the queue has them, and a frame; nil if that
+	// was too large.
+	data []byte
+	// view, if not nil, is what data lies in, and the reader's.
+	view *buffer.View
+}
+
 // A source reads what is there, at most maxBatch frames, into memory that is
-// reused by the next read.
+// reused by the next read, or into views that are not.
 type source interface {
-	// read appends to raw. size is the largest frame to be expected, in bytes;
-	// in place of a larger one comes nil. The error is of the first frame only,
-	// EAGAIN if there is none.
-	read(raw [][]byte, size int) ([][]byte, unix.Errno)
+	// read appends to raw. size is the largest frame to be expected, in bytes.
+	// The error is of the first frame only, EAGAIN if there is none.
+	read(raw []received, size int) ([]received, unix.Errno)
+	// close ends the reading.
+	close()
 }
 
 func newReader(l *Link, q *queue, s *session) *reader {
-	r := &reader{l: l, q: q, s: s, raw: make([][]byte, 0, maxBatch), frames: make([]endpoint.Frame, 0, maxBatch)}
+	r := &reader{l: l, q: q, s: s, raw: make([]received, 0, maxBatch), frames: make([]endpoint.Frame, 0, maxBatch)}
 	switch {
 	case q.ring != nil:
 		r.src = q.ring
 	case q.socket:
 		r.src = &socketSource{fd: q.fd}
 	default:
-		r.src = &deviceSource{fd: q.fd}
+		r.src = &deviceSource{fd: q.fd, super: q.vnetLen > 0}
 	}
 	return r
 }
@@ -73,6 +88,7 @@ func newReader(l *Link, q *queue, s *session) *reader {
 func (r *reader) run() {
 	defer r.l.readers.Done()
 	defer r.l.left(r.s)
+	defer r.src.close()
 	if ring := r.q.ring; ring != nil {
 		ring.owner.Lock()
 		defer ring.owner.Unlock()
@@ -93,7 +109,7 @@ func (r *reader) next() bool {
 		r.raw, errno = r.src.read(r.raw[:0], r.frameSize())
 		switch {
 		case len(r.raw) > 0:
-			if r.q.seq && empty(r.raw[len(r.raw)-1]) && r.q.hungUp() {
+			if r.q.seq && empty(r.raw[len(r.raw)-1].data) && r.q.hungUp() {
 				r.trim()
 				r.stop(io.EOF)
 			}
@@ -105,6 +121,10 @@ func (r *reader) next() bool {
 			r.stop(unix.EBADFD)
 		case errno == unix.EAGAIN:
 			r.l.count.waits.Add(1)
+			// What was delivered has woken goroutines, which wait for this one's
+			// processor: a blocking call keeps it from them until the runtime
+			// takes it away, which doubles the time of a round trip.
+			runtime.Gosched()
 			hangup = r.await()
 		default:
 			r.stop(errno)
@@ -115,7 +135,7 @@ func (r *reader) next() bool {
 
 // trim takes the empty reads at the end, which are no frames, out of the batch.
 func (r *reader) trim() {
-	for n := len(r.raw); n > 0 && empty(r.raw[n-1]); n-- {
+	for n := len(r.raw); n > 0 && empty(r.raw[n-1].data); n-- {
 		r.raw = r.raw[:n-1]
 	}
 }
@@ -131,7 +151,7 @@ func (r *reader) frameSize() int {
 		size = gsoMaxSize
 	}
 	if r.l.cfg.Ethernet {
-		size += header.EthernetMinimumSize + vlanTagLen
+		size += header.EthernetMinimumSize + vlan.TagLen
 	}
 	return r.q.vnetLen + size
 }
@@ -192,13 +212,17 @@ func (q *queue) hungUp() bool {
 
 // deliver hands up what has been read.
 func (r *reader) deliver() {
-	for _, raw := range r.raw {
-		r.take(raw)
+	r.target = r.s.target.Load()
+	for i := range r.raw {
+		r.take(&r.raw[i])
 	}
 	// Counted before it is delivered, so that who has got a frame sees it
 	// counted.
 	r.tally()
 	r.flush()
+	for i := range r.raw {
+		release(r.raw[i].view) // of what was dropped, or divided
+	}
 }
 
 // tally adds what the batch has come to.
@@ -222,8 +246,8 @@ func (r *reader) tally() {
 }
 
 // take adds one frame to those to be delivered, or drops and counts it.
-func (r *reader) take(raw []byte) {
-	f := &r.frame
+func (r *reader) take(got *received) {
+	f, raw := &r.frame, got.data
 	*f = endpoint.Frame{LinkHdrLen: r.l.linkHdrLen()}
 	switch {
 	case raw == nil:
@@ -246,21 +270,34 @@ func (r *reader) take(raw []byte) {
 		}
 		if f.GSOSize > 0 {
 			r.super++
-			if f.GSOType == stack.GSONone || r.s.target.Load().frames == nil {
+			if r.target.frames == nil {
 				r.divide(f)
 				return
 			}
 		}
 	}
+	if got.view != nil {
+		f.View, got.view = got.view, nil
+		f.View.TrimFront(r.q.vnetLen)
+	}
 	r.frames = append(r.frames, *f)
+}
+
+func release(v *buffer.View) {
+	if v != nil {
+		v.Release()
+	}
 }
 
 // identify sets the network protocol, and reports whether the frame is wanted.
 func (r *reader) identify(f *endpoint.Frame) bool {
 	if r.l.cfg.Ethernet {
 		if !r.l.forUs(f.Data) {
-			r.foreign++
-			return false
+			if !r.l.cfg.Promiscuous {
+				r.foreign++
+				return false
+			}
+			f.PktType = tcpip.PacketOtherHost
 		}
 		f.Protocol = header.Ethernet(f.Data).Type()
 		return true
@@ -280,23 +317,31 @@ func (r *reader) identify(f *endpoint.Frame) bool {
 // piecesSize is room for the pieces of one super-packet, as they mostly are.
 const piecesSize = 96 << 10
 
-// divide adds the packets that a super-packet becomes.
+// divide adds the packets that a super-packet becomes where there is no endpoint
+// that would see to it.
 func (r *reader) divide(f *endpoint.Frame) {
-	n, ok := r.split.init(f)
+	n, err := r.split.Init(&inbound.Packet{
+		Data: f.Data, LinkHdrLen: vlan.NetworkOffset(f.Protocol, f.LinkHdrLen),
+		SegmentSize: int(f.GSOSize),
+		Partial:     f.Checksum == endpoint.ChecksumPartial,
+		Trusted:     f.Checksum == endpoint.ChecksumVerified || r.l.cfg.RXChecksumOffload,
+	})
 	switch {
-	case !ok:
+	case err != nil:
 		r.badVnetHdr++
 		return
 	case n == 0:
 		r.frames = append(r.frames, *f)
 		return
 	}
-	r.divided++
+	if n > 1 {
+		r.divided++
+	}
 	if r.pieces == nil {
 		r.pieces = make([]byte, piecesSize)
 	}
 	for i := range n {
-		size := r.split.len(i)
+		size := r.split.Len(i)
 		if r.used+size > len(r.pieces) {
 			r.flush()
 			if size > len(r.pieces) {
@@ -305,8 +350,8 @@ func (r *reader) divide(f *endpoint.Frame) {
 		}
 		piece := r.pieces[r.used : r.used+size : r.used+size]
 		r.used += size
-		r.split.put(piece, i)
-		r.frames = append(r.frames, endpoint.Frame{Data: piece, Protocol: f.Protocol, LinkHdrLen: f.LinkHdrLen})
+		r.split.Put(piece, i)
+		r.frames = append(r.frames, endpoint.Frame{Data: piece, Protocol: f.Protocol, LinkHdrLen: f.LinkHdrLen, PktType: f.PktType})
 	}
 }
 
@@ -316,8 +361,7 @@ func (r *reader) flush() {
 	if len(r.frames) == 0 {
 		return
 	}
-	t := r.s.target.Load()
-	switch {
+	switch t := r.target; {
 	case r.s.stopped.Load() && r.s.reason.Load() == nil:
 		r.l.count.noStack.Add(uint64(len(r.frames)))
 	case t.frames != nil:
@@ -329,6 +373,9 @@ func (r *reader) flush() {
 			deliverPacket(t, &r.frames[i])
 		}
 	}
+	for i := range r.frames {
+		release(r.frames[i].View) // of what nobody has kept
+	}
 	r.frames = r.frames[:0]
 }
 
@@ -336,13 +383,13 @@ func (r *reader) flush() {
 func deliverPacket(d stack.NetworkDispatcher, f *endpoint.Frame) {
 	v := buffer.NewViewWithData(f.Data)
 	if f.Checksum == endpoint.ChecksumPartial {
-		finishChecksum(v.AsSlice(), f)
+		inbound.FinishChecksum(v.AsSlice(), f.Data, int(f.ChecksumStart), int(f.ChecksumOffset))
 	}
 	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithView(v)})
 	defer pkt.DecRef()
 	if f.LinkHdrLen > 0 {
 		pkt.LinkHeader().Consume(f.LinkHdrLen)
 	}
-	pkt.NetworkProtocolNumber = f.Protocol
+	pkt.NetworkProtocolNumber, pkt.PktType = f.Protocol, f.PktType
 	d.DeliverNetworkPacket(f.Protocol, pkt)
 }

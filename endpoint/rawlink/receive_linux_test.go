@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
@@ -138,8 +139,8 @@ func TestReceiveAfterSetMTU(t *testing.T) {
 	}
 }
 
-// The header's word becomes the frame's label, a header that lies costs only its
-// own frame, and UDP super-packets are split.
+// The header's word becomes the frame's label, and a header that lies costs only its
+// own frame. To split is the endpoint's, UDP too.
 func TestReceiveVnetHdr(t *testing.T) {
 	d := &frames{}
 	l, p := pair(t, rawlink.Config{VnetHdr: true}, d)
@@ -161,7 +162,7 @@ func TestReceiveVnetHdr(t *testing.T) {
 		append(vnet(largest, 1, 1, 40, 1448, 20, 16), make([]byte, 10)...), // larger than IP can be
 		vnet(small),
 	)
-	got := d.take(t, 9)
+	got := d.take(t, 7)
 	check := func(i int, gso stack.GSOType, size uint16, sum endpoint.ChecksumState, n int) {
 		t.Helper()
 		if f := got[i]; f.GSOType != gso || f.GSOSize != size || f.Checksum != sum || len(f.Data) != n {
@@ -172,15 +173,10 @@ func TestReceiveVnetHdr(t *testing.T) {
 	check(1, stack.GSOTCPv4, 1448, endpoint.ChecksumPartial, len(super))
 	check(2, 0, 0, endpoint.ChecksumPartial, len(small))
 	check(3, 0, 0, endpoint.ChecksumVerified, len(small))
-	for i := 4; i < 7; i++ {
-		check(i, 0, 0, endpoint.ChecksumNone, 1028)
-		if !packettest.UDPValid(got[i].Data, 20) {
-			t.Errorf("datagram %d has a wrong checksum", i)
-		}
-	}
-	check(7, stack.GSOTCPv4, 1448, endpoint.ChecksumPartial, 65535)
-	check(8, 0, 0, endpoint.ChecksumNone, len(small))
-	if s := l.Stats(); s.DroppedVnetHdr != 3 || s.DroppedRunt != 3 || s.DroppedOversize != 1 || s.Super != 3 || s.Split != 1 {
+	check(4, 0, 1000, endpoint.ChecksumPartial, len(udp))
+	check(5, stack.GSOTCPv4, 1448, endpoint.ChecksumPartial, 65535)
+	check(6, 0, 0, endpoint.ChecksumNone, len(small))
+	if s := l.Stats(); s.DroppedVnetHdr != 3 || s.DroppedRunt != 3 || s.DroppedOversize != 1 || s.Super != 3 || s.Split != 0 {
 		t.Errorf("%+v", s)
 	}
 }
@@ -215,15 +211,133 @@ func TestReceiveWithoutEndpoint(t *testing.T) {
 	}
 }
 
-// A segment size of one byte makes many packets, but no trouble.
+// Each dispatcher gets what it takes, however they take turns.
+func TestReceiveAfterChange(t *testing.T) {
+	f, bare := &frames{}, &packets{}
+	l, p := pair(t, rawlink.Config{VnetHdr: true}, f)
+	super := vnet(packettest.TCP{Payload: make([]byte, 3000), Partial: true}.Bytes(), 1, 1, 40, 1000, 20, 16)
+	for range 3 {
+		p.send(super)
+		f.take(t, 1)
+		l.Attach(bare)
+		p.send(super)
+		bare.take(t, 3)
+		l.Attach(f)
+	}
+}
+
+// One of UDP becomes the datagrams that were sent, behind any link header.
+func TestReceiveUDPWithoutEndpoint(t *testing.T) {
+	for _, v6 := range []bool{false, true} {
+		for _, link := range []packettest.Link{{}, {Ethernet: true}, {Ethernet: true, VLAN: 5}} {
+			d := &packets{}
+			l, p := pair(t, rawlink.Config{VnetHdr: true, Ethernet: link.Ethernet, Address: ours}, d)
+			payload := packettest.Stream(1, 4100)
+			super := packettest.UDP{Link: link, IP: packettest.IP{V6: v6, ID: 0xffff}, Payload: payload, Partial: true}.Frame()
+			start := super.NetOffset() + 20
+			if v6 {
+				start += 20
+			}
+			p.send(vnet(super.Data, 1, 5, 0, 1000, uint16(start), 6), vnet(super.Data, 1, 5, 0, 5000, uint16(start), 6))
+			got := d.take(t, 6)
+			for i, f := range got {
+				want := packettest.UDP{Link: link, IP: packettest.IP{V6: v6, ID: 0xffff + uint16(i)}, Payload: payload[min(4100, i*1000):min(4100, (i+1)*1000)]}.Frame()
+				if i == 5 { // one datagram, whatever the header says
+					want = packettest.UDP{Link: link, IP: packettest.IP{V6: v6, ID: 0xffff}, Payload: payload}.Frame()
+				}
+				if diff := packettest.Diff(packettest.Frame{Data: f.Data, LinkHdrLen: f.LinkHdrLen, Protocol: uint16(f.Protocol)}, want); diff != "" {
+					t.Errorf("v6 %v, link %+v, datagram %d: %s", v6, link, i, diff)
+				}
+			}
+			if s := l.Stats(); s.Split != 1 || s.Super != 2 || s.Delivered != 6 {
+				t.Errorf("%+v", s)
+			}
+		}
+	}
+}
+
+// What splitting would make worse, and what is no super-packet, is dropped.
+func TestReceiveUnsplittableWithoutEndpoint(t *testing.T) {
+	bad := packettest.TCP{Payload: make([]byte, 5000), BadChecksum: true}.Bytes()
+	udp := packettest.UDP{Payload: make([]byte, 5000), Partial: true}.Bytes()
+	short := packettest.UDP{Payload: make([]byte, 5000), Partial: true, LengthDelta: -1}.Bytes()
+	neither := packettest.TCP{IP: packettest.IP{V6: true}, Payload: make([]byte, 5000)}.Bytes()
+	neither[6] = 59 // no next header
+	for _, vouched := range []bool{false, true} {
+		d := &packets{}
+		l, p := pair(t, rawlink.Config{VnetHdr: true, RXChecksumOffload: vouched}, d)
+		p.send(
+			vnet(udp, 1, 5, 0, 39, 20, 6), // more than 128 datagrams
+			vnet(short, 1, 5, 0, 1000, 20, 6),
+			vnet(neither, 0, 4, 0, 1000),
+			vnet(bad, 0, 1, 0, 1000),
+			vnet(bad, 2, 1, 0, 1000), // the device has verified it
+		)
+		want := 5
+		if vouched {
+			want = 10
+		}
+		d.take(t, want)
+		if s := l.Stats(); s.DroppedVnetHdr != uint64(5-want/5) {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
+// A segment size of one byte makes many packets, but no trouble; too many are
+// dropped.
 func TestReceiveTinySegments(t *testing.T) {
 	d := &packets{}
-	_, p := pair(t, rawlink.Config{VnetHdr: true}, d)
+	l, p := pair(t, rawlink.Config{VnetHdr: true}, d)
 	super := packettest.TCP{Payload: packettest.Stream(0, 6000), Partial: true}.Bytes()
-	p.send(vnet(super, 1, 1, 40, 1, 20, 16))
+	flood := packettest.TCP{Payload: packettest.Stream(0, 65535-40), Partial: true}.Bytes()
+	p.send(vnet(flood, 1, 1, 40, 1, 20, 16), vnet(flood, 1, 1, 40, 7, 20, 16), vnet(super, 1, 1, 40, 1, 20, 16))
 	for i, f := range d.take(t, 6000) {
 		if len(f.Data) != 41 || f.Data[40] != super[40+i] {
 			t.Fatalf("packet %d: %x", i, f.Data)
+		}
+	}
+	if s := l.Stats(); s.DroppedVnetHdr != 2 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// With Promiscuous, and only then, frames for other stations go up, and say so; the
+// rest is as without.
+func TestReceivePromiscuous(t *testing.T) {
+	good := datagram("for us")
+	multicast := append([]byte{1, 0, 0x5e, 0, 0, 1}, good[6:]...)
+	foreign := append([]byte{2, 9, 9, 9, 9, 9}, good[6:]...)
+	tcp := packettest.TCP{Link: packettest.Link{Ethernet: true}, Payload: make([]byte, 3000), Partial: true}.Frame().Data
+	super := append([]byte{2, 9, 9, 9, 9, 9}, tcp[6:]...)
+	for _, promiscuous := range []bool{false, true} {
+		for _, bare := range []bool{false, true} {
+			f := &frames{}
+			var d stack.NetworkDispatcher = f
+			if bare {
+				d = &f.packets
+			}
+			l, peer := pair(t, rawlink.Config{VnetHdr: true, Ethernet: true, Address: ours, Promiscuous: promiscuous}, d)
+			peer.send(vnet(good), vnet(foreign), vnet(multicast), vnet(super, 1, 1, 0, 1000, 34, 16), vnet(good))
+			want := []tcpip.PacketType{tcpip.PacketHost, tcpip.PacketHost, tcpip.PacketHost}
+			switch other := tcpip.PacketOtherHost; {
+			case promiscuous && bare:
+				want = []tcpip.PacketType{0, other, 0, other, other, other, 0}
+			case promiscuous:
+				want = []tcpip.PacketType{0, other, 0, other, 0}
+			}
+			for i, got := range f.take(t, len(want)) {
+				if got.PktType != want[i] {
+					t.Errorf("promiscuous %v, bare %v, frame %d: type %v, want %v", promiscuous, bare, i, got.PktType, want[i])
+				}
+			}
+			dropped := uint64(2)
+			if promiscuous {
+				dropped = 0
+			}
+			if s := l.Stats(); s.DroppedForeign != dropped {
+				t.Errorf("%+v", s)
+			}
 		}
 	}
 }

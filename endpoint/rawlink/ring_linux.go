@@ -65,7 +65,7 @@ func (s *ringSource) header(i int) *unix.Tpacket2Hdr {
 }
 
 // read gives back what the last read returned, and returns what has come since.
-func (s *ringSource) read(raw [][]byte, size int) ([][]byte, unix.Errno) {
+func (s *ringSource) read(raw []received, size int) ([]received, unix.Errno) {
 	for ; s.held > 0; s.held-- {
 		hdr := s.header((s.next - s.held + s.count) % s.count)
 		atomic.StoreUint32(&hdr.Status, unix.TP_STATUS_KERNEL)
@@ -82,7 +82,7 @@ func (s *ringSource) read(raw [][]byte, size int) ([][]byte, unix.Errno) {
 		if int(hdr.Len) > n || n > size {
 			frame = nil
 		}
-		raw = append(raw, frame)
+		raw = append(raw, received{data: frame})
 		s.next = (s.next + 1) % s.count
 		s.held++
 	}
@@ -91,3 +91,6 @@ func (s *ringSource) read(raw [][]byte, size int) ([][]byte, unix.Errno) {
 	}
 	return raw, 0
 }
+
+// close leaves the ring to the next session's reader.
+func (s *ringSource) close() {}

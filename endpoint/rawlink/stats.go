@@ -8,16 +8,17 @@ import "sync/atomic"
 // Stats are a Link's counts since New, all queues together.
 type Stats struct {
 	// Received counts frames read, dropped ones included, Delivered those handed
-	// up after UDP super-packets, and without an endpoint all super-packets,
-	// were split. Batches counts what was read at once, Waits how often there
-	// was nothing to read.
+	// up, after super-packets were split if there is no endpoint. Batches counts
+	// what was read at once, Waits how often there was nothing to read.
 	Received, Delivered, Batches, Waits uint64
-	// Super counts super-packets received, Split those of them that were split.
+	// Super counts super-packets received, Split those of them that were split:
+	// none under an endpoint, which counts what it splits itself.
 	Super, Split uint64
 	// Frames read and dropped: shorter than their headers, larger than the MTU
-	// allows, for another station, neither IPv4 nor IPv6 (on a link without
-	// Ethernet), with a virtio_net_hdr that contradicts them, and those that
-	// met no stack.
+	// allows, for another station (unless Config.Promiscuous), neither IPv4 nor
+	// IPv6 (on a link without Ethernet), with a virtio_net_hdr that contradicts
+	// them or makes more packets of them than Linux does, and those that met no
+	// stack.
 	DroppedRunt, DroppedOversize, DroppedForeign, DroppedNotIP, DroppedVnetHdr, DroppedNoStack uint64
 
 	// Sent counts frames written, SentSuper the super-packets among them,

@@ -22,8 +22,8 @@ type mmsghdr struct {
 	len uint32
 }
 
-func readv(fd int, iov *unix.Iovec) (int, unix.Errno) {
-	n, _, errno := unix.RawSyscall(unix.SYS_READV, uintptr(fd), uintptr(unsafe.Pointer(iov)), 1)
+func readv(fd int, iovs []unix.Iovec) (int, unix.Errno) {
+	n, _, errno := unix.RawSyscall(unix.SYS_READV, uintptr(fd), uintptr(unsafe.Pointer(&iovs[0])), uintptr(len(iovs)))
 	return int(n), errno
 }
 

@@ -11,6 +11,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"github.com/netstack-offload/netstack-offload/endpoint"
+	"github.com/netstack-offload/netstack-offload/endpoint/internal/vlan"
 )
 
 // vnetHdr is struct virtio_net_hdr of linux/virtio_net.h (virtio 1.2, 5.1.6), in
@@ -106,7 +107,7 @@ func (h *vnetHdr) superOf(f *endpoint.Frame, version int, protocol tcpip.Transpo
 		return false
 	}
 	f.GSOSize = h.gsoSize
-	ip := f.Data[netOffset(f):]
+	ip := f.Data[vlan.NetworkOffset(f.Protocol, f.LinkHdrLen):]
 	switch version {
 	case 4:
 		return len(ip) >= header.IPv4MinimumSize && header.IPv4(ip).TransportProtocol() == protocol
@@ -119,21 +120,8 @@ func (h *vnetHdr) superOf(f *endpoint.Frame, version int, protocol tcpip.Transpo
 // ipVersion is what the first byte behind the link header says, -1 if there is
 // none.
 func ipVersion(f *endpoint.Frame) int {
-	if ip := f.Data[min(netOffset(f), len(f.Data)):]; len(ip) > 0 {
+	if ip := f.Data[min(vlan.NetworkOffset(f.Protocol, f.LinkHdrLen), len(f.Data)):]; len(ip) > 0 {
 		return int(ip[0] >> 4)
 	}
 	return -1
 }
-
-const vlanTagLen = 4
-
-// netOffset is where the IP header of a frame begins: behind a VLAN tag, if it
-// has one.
-func netOffset(f *endpoint.Frame) int {
-	if f.Protocol == protocolVLAN {
-		return f.LinkHdrLen + vlanTagLen
-	}
-	return f.LinkHdrLen
-}
-
-const protocolVLAN = 0x8100

@@ -1,9 +1,10 @@
 // Copyright 2026 The netstack-offload Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package inbound splits a super-packet that a link has received into the packets
-// that would have been on a wire, by package segment: for a stack that passes it
-// on, and for UDP, of which no netstack socket takes one.
+// Package inbound makes what a host left to its device into what would have been on
+// a wire. It finishes a checksum, and splits a super-packet, by package segment: for
+// a stack that passes it on, for UDP, of which no netstack socket takes one, and for
+// a link without an endpoint.
 //
 // # When not to use it
 //
@@ -24,13 +25,21 @@ import (
 var (
 	// ErrChecksum: the packet's checksum is wrong, which splitting would hide.
 	ErrChecksum = errors.New("inbound: wrong checksum on a super-packet")
-	// ErrDatagrams: more datagrams than UDP_MAX_SEGMENTS of linux/udp.h.
-	ErrDatagrams = errors.New("inbound: UDP super-packet of more than 128 datagrams")
+	// ErrSegments: more packets than a host's super-packet is made of, so many
+	// that splitting them would be a flood.
+	ErrSegments = errors.New("inbound: super-packet of more segments than Linux makes")
 )
 
 const (
+	maxIPPacket = 65535
+	// maxDatagrams is UDP_MAX_SEGMENTS of linux/udp.h. With more, Linux takes no
+	// virtio_net_hdr either.
 	maxDatagrams = 128
-	maxIPPacket  = 65535
+	// minSegment is TCP_MIN_GSO_SIZE of Linux's net/tcp.h: the least MSS that a
+	// sender accepts, 48, without 40 bytes of options. GRO may merge smaller
+	// ones, but never this many.
+	minSegment  = 8
+	maxSegments = maxIPPacket / minSegment
 )
 
 // Packet is a received packet that may be a super-packet. Its bytes stay the
@@ -92,8 +101,8 @@ func (s *Splitter) Init(p *Packet) (n int, err error) {
 		return 0, segment.ErrMalformed // to package segment a packet that fits
 	case n == 0:
 		return 0, nil
-	case n > maxDatagrams && s.seg.Transport() == header.UDPProtocolNumber:
-		return 0, ErrDatagrams
+	case n > maxDatagrams && s.seg.Transport() == header.UDPProtocolNumber, n > maxSegments:
+		return 0, ErrSegments
 	case !p.Trusted && !s.seg.ChecksumOK(sum.Bytes(p.Data[s.seg.HeaderLen():], 0)):
 		return 0, ErrChecksum
 	}
@@ -102,10 +111,6 @@ func (s *Splitter) Init(p *Packet) (n int, err error) {
 
 // Drop forgets the packet's bytes.
 func (s *Splitter) Drop() { *s = Splitter{} }
-
-// IsUDP reports whether the packet is of UDP. It means something where Init
-// returned more than 0.
-func (s *Splitter) IsUDP() bool { return s.seg.Transport() == header.UDPProtocolNumber }
 
 // Len is the size in bytes of packet i, link header included.
 func (s *Splitter) Len(i int) int {

@@ -18,6 +18,10 @@ func TestInit(t *testing.T) {
 	tcp := packettest.TCP{Payload: data}.Bytes()
 	udp := packettest.UDP{Payload: data}.Bytes()
 	bad := packettest.TCP{Payload: data, BadChecksum: true}.Bytes()
+	icmp := packettest.ICMP{Payload: data}.Frame().Data
+	most := packettest.TCP{Payload: packettest.Stream(0, 8191)}.Bytes()
+	flood := packettest.TCP{Payload: packettest.Stream(0, 8192)}.Bytes()
+	largest := packettest.TCP{Payload: packettest.Stream(0, 65535-40)}.Bytes()
 	tests := map[string]struct {
 		p   Packet
 		n   int
@@ -30,8 +34,14 @@ func TestInit(t *testing.T) {
 		"one segment":         {Packet{Data: tcp, SegmentSize: 5000, MTU: 1500}, 0, nil},
 		"UDP":                 {Packet{Data: udp, SegmentSize: 1000, MTU: 1500}, 5, nil},
 		"UDP of unknown size": {Packet{Data: udp, MTU: 1500}, 0, segment.ErrNotSegmentable},
-		"UDP too many":        {Packet{Data: udp, SegmentSize: 39}, 0, ErrDatagrams},
+		"UDP too many":        {Packet{Data: udp, SegmentSize: 39}, 0, ErrSegments},
 		"UDP just not":        {Packet{Data: udp, SegmentSize: 40}, 125, nil},
+		"UDP one datagram":    {Packet{Data: udp, SegmentSize: 5000}, 0, nil},
+		"TCP too many":        {Packet{Data: flood, SegmentSize: 1}, 0, ErrSegments},
+		"TCP just not":        {Packet{Data: most, SegmentSize: 1}, 8191, nil},
+		"TCP as Linux may":    {Packet{Data: largest, SegmentSize: 8}, 8187, nil},
+		"TCP too many by MTU": {Packet{Data: flood, MTU: 41}, 0, ErrSegments},
+		"neither":             {Packet{Data: icmp, SegmentSize: 1000}, 0, segment.ErrMalformed},
 		"checksum":            {Packet{Data: bad, SegmentSize: 1000}, 0, ErrChecksum},
 		"checksum, trusted":   {Packet{Data: bad, SegmentSize: 1000, Trusted: true}, 5, nil},
 		"cut short":           {Packet{Data: tcp[:3000], SegmentSize: 1000}, 0, segment.ErrMalformed},
@@ -46,13 +56,18 @@ func TestInit(t *testing.T) {
 			if n != test.n || !errors.Is(err, test.err) {
 				t.Fatalf("%d packets, %v; want %d, %v", n, err, test.n, test.err)
 			}
-			size := 0
+			payload := 0
 			for i := range n {
-				size += s.Len(i)
-				s.Put(make([]byte, s.Len(i)), i)
+				packet := make([]byte, s.Len(i))
+				s.Put(packet, i)
+				headers := 40
+				if packet[9] == 17 {
+					headers = 28
+				}
+				payload += len(packet) - headers
 			}
-			if headers := 40; n > 0 && s.IsUDP() != (test.p.Data[9] == 17) || n > 0 && !s.IsUDP() && size != 5000+n*headers {
-				t.Errorf("UDP %v, %d bytes in all", s.IsUDP(), size)
+			if whole := s.seg.PayloadLen(); n > 0 && payload != whole {
+				t.Errorf("%d bytes of payload, want %d", payload, whole)
 			}
 			s.Drop()
 		})

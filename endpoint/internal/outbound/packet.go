@@ -16,6 +16,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"github.com/netstack-offload/netstack-offload/coalesce/sum"
+	"github.com/netstack-offload/netstack-offload/endpoint/internal/vlan"
 	"github.com/netstack-offload/netstack-offload/segment"
 )
 
@@ -184,9 +185,8 @@ func linkHdrLen(pkt *stack.PacketBuffer, head []byte, link Link) int {
 	if n == 0 && link.Ethernet && pkt.NetworkProtocolNumber == 0 {
 		n = header.EthernetMinimumSize
 	}
-	const vlanTagLen = 4
-	if n == header.EthernetMinimumSize && len(head) >= n+vlanTagLen && binary.BigEndian.Uint16(head[12:]) == 0x8100 {
-		n += vlanTagLen
+	if n == header.EthernetMinimumSize && len(head) >= n+vlan.TagLen && binary.BigEndian.Uint16(head[12:]) == vlan.EtherType {
+		n += vlan.TagLen
 	}
 	return n
 }
