@@ -36,11 +36,14 @@ func ExampleNew_fdbased() {
 		}
 		return endpoint.New(link, nil) // was: return link
 	}
-	a, err := transfer.NewHost(newLink(fds[0]), &transfer.HostConfig{Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.1")}})
+	// TCP's buffers are small, so that the socket's hold all that is under way:
+	// fdbased drops what does not fit.
+	const buffer = 32 << 10
+	a, err := transfer.NewHost(newLink(fds[0]), &transfer.HostConfig{Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, Buffer: buffer})
 	if err != nil {
 		log.Fatal(err)
 	}
-	b, err := transfer.NewHost(newLink(fds[1]), &transfer.HostConfig{Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.2")}})
+	b, err := transfer.NewHost(newLink(fds[1]), &transfer.HostConfig{Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.2")}, Buffer: buffer})
 	if err != nil {
 		log.Fatal(err)
 	}
