@@ -8,24 +8,18 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"time"
 
-	"github.com/netstack-offload/netstack-offload/bench/transfer"
+	"github.com/netstack-offload/netstack-offload/bench/links"
+	"github.com/netstack-offload/netstack-offload/bench/result"
 )
 
 // A label names a row of the table.
 type label struct {
 	Direction string `json:"direction"`
 	Mode      string `json:"mode"`
-	// Checksums is what becomes of those of received packets: "verified" or, where
-	// the link vouches for them, "trusted".
+	// Checksums is what becomes of those of received packets: links.Verified or Trusted.
 	Checksums string `json:"checksums"`
 }
-
-const (
-	verified = "verified"
-	trusted  = "trusted"
-)
 
 func (l label) String() string {
 	return fmt.Sprintf("%s, %s, checksums %s", l.Direction, l.Mode, l.Checksums)
@@ -49,6 +43,20 @@ type trial struct {
 	run func(ctx context.Context, seed uint64) (sample, error)
 }
 
+// newTrial fills in what the flags say of a run.
+func newTrial(o *options, direction string, r links.Run, run func(context.Context, *links.Run) (result.Sample, error)) trial {
+	r.Kind, r.MTU, r.IPv6 = result.Stream, o.MTU, o.IPv6
+	return trial{
+		label: label{direction, r.Mode.Name, r.Mode.Checksums()},
+		run: func(ctx context.Context, seed uint64) (sample, error) {
+			r := r
+			r.Transfer = *o.transfer(seed)
+			s, err := run(ctx, &r)
+			return sample{Gbps: s.Gbps, CPUPerGB: s.CPUPerGB, Packets: s.Packets, MeanBytes: s.MeanBytes, Resent: s.Resent}, err
+		},
+	}
+}
+
 // rounds runs every trial once a round: the machine's speed drifts, and so it
 // drifts for all alike. Each sample goes to emit.
 func rounds(ctx context.Context, trials []trial, n int, emit func(round int, s sample) error) error {
@@ -65,26 +73,6 @@ func rounds(ctx context.Context, trials []trial, n int, emit func(round int, s s
 		}
 	}
 	return ctx.Err()
-}
-
-// clock is the CPU time a run has used.
-type clock struct {
-	start time.Duration
-	known bool
-}
-
-func startClock() clock {
-	start, ok := transfer.CPUTime()
-	return clock{start: start, known: ok}
-}
-
-// perGB is the CPU time since the start for each GB of r, or -1.
-func (c clock) perGB(r transfer.Result) float64 {
-	now, _ := transfer.CPUTime()
-	if !c.known {
-		return -1
-	}
-	return r.PerGB(now - c.start)
 }
 
 // collector gathers samples and says on stderr how it goes.

@@ -6,22 +6,16 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"time"
 
-	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/link/channel"
-	"gvisor.dev/gvisor/pkg/tcpip/stack"
-
+	"github.com/netstack-offload/netstack-offload/bench/links"
 	"github.com/netstack-offload/netstack-offload/bench/transfer"
 )
 
 func TestRowsAreMedians(t *testing.T) {
-	a, b := label{"in", "a", verified}, label{"in", "b", trusted}
+	a, b := label{"in", "a", links.Verified}, label{"in", "b", links.Trusted}
 	c := newCollector(3, io.Discard)
 	for round, rates := range [][2]float64{{2, 9}, {1, 8}, {4, 6}} {
 		c.emit(round, sample{label: a, Gbps: rates[0], Packets: uint64(rates[0])})
@@ -40,8 +34,8 @@ func TestTable(t *testing.T) {
 	r := &report{
 		Link: "memory", MTU: 1500, Flows: 1, Rounds: 3, SecondsPerRun: 1.5, CongestionControl: "cubic",
 		Rows: []row{
-			{sample: sample{label{"in", "plain", verified}, 2.5, 6.04, 1000, 1446, 12}, Ratio: 1},
-			{sample: sample{label{"in", "better", trusted}, 10, -1, 30, 60000, 0}, Ratio: 4},
+			{sample: sample{label{"in", "plain", links.Verified}, 2.5, 6.04, 1000, 1446, 12}, Ratio: 1},
+			{sample: sample{label{"in", "better", links.Trusted}, 10, -1, 30, 60000, 0}, Ratio: 4},
 		},
 		Notes: []string{"a note"},
 	}
@@ -59,33 +53,9 @@ in         better  trusted      10.00        -         30       60000       0   
 	}
 }
 
-// lossy loses everything after its first hundred packets.
-type lossy struct {
-	*channel.Endpoint
-	n atomic.Int64
-}
-
-func (l *lossy) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
-	if l.n.Add(int64(pkts.Len())) > 100 {
-		return pkts.Len(), nil
-	}
-	return l.Endpoint.WritePackets(pkts)
-}
-
-func TestStallIsAnError(t *testing.T) {
-	pair := func() (stack.LinkEndpoint, stack.LinkEndpoint, func()) {
-		a, b := channel.New(channelQueue, 1500, ""), channel.New(channelQueue, 1500, "")
-		return a, &lossy{Endpoint: b}, transfer.JoinChannels(a, b)
-	}
-	o := &options{Flows: 1, Duration: time.Minute, Stall: 200 * time.Millisecond}
-	if _, err := runMemory(t.Context(), pair, o, 1); !errors.Is(err, transfer.ErrStalled) {
-		t.Fatalf("got %v", err)
-	}
-}
-
 func TestFailureNamesTheRow(t *testing.T) {
 	bad := trial{
-		label: label{"in", "plain", verified},
+		label: label{"in", "plain", links.Verified},
 		run: func(context.Context, uint64) (sample, error) {
 			return sample{}, &transfer.WrongByteError{Offset: 7, Got: 1, Want: 2}
 		},

@@ -26,10 +26,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+
+	"github.com/netstack-offload/netstack-offload/bench/links"
 )
 
 func main() {
-	if code, ok := playRole(); ok {
+	if code, ok := links.PlayRole(); ok {
 		os.Exit(code)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -60,7 +62,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 // measure takes the link that was asked for. By itself it takes the TUN where it
 // may and memory where it must.
 func measure(ctx context.Context, o *options, stderr io.Writer) (*report, error) {
-	var no *unavailableError
+	var no *links.UnavailableError
 	var note string
 	if o.Link != linkMemory {
 		kernel := *o
@@ -83,8 +85,3 @@ func measure(ctx context.Context, o *options, stderr io.Writer) (*report, error)
 	}
 	return r, err
 }
-
-// unavailableError says why no link to the kernel can be had here.
-type unavailableError struct{ reason string }
-
-func (e *unavailableError) Error() string { return e.reason }

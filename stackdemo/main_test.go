@@ -15,12 +15,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/netstack-offload/netstack-offload/bench/links"
 )
 
 // TestMain plays the roles of the demo's other processes: there the program that
 // starts itself again is the test.
 func TestMain(m *testing.M) {
-	if code, ok := playRole(); ok {
+	if code, ok := links.PlayRole(); ok {
 		os.Exit(code)
 	}
 	os.Exit(m.Run())

@@ -7,23 +7,22 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
 	"regexp"
-	"runtime/pprof"
 	"slices"
 	"time"
 
+	"github.com/netstack-offload/netstack-offload/bench/links"
 	"github.com/netstack-offload/netstack-offload/bench/transfer"
 )
 
 const (
 	linkAuto   = "auto"
-	linkTUN    = "tun"
-	linkVeth   = "veth"
+	linkTUN    = links.TUN
+	linkVeth   = links.Veth
 	linkMemory = "memory"
 )
 
-// options are the flags, as the process in the namespace is told them too.
+// options are the flags.
 type options struct {
 	Link     string
 	Run      string
@@ -107,23 +106,4 @@ func (o *options) only(all []trial) ([]trial, error) {
 		return nil, fmt.Errorf("-run %q: no mode matches", o.Run)
 	}
 	return trials, nil
-}
-
-// profile starts the CPU profile, if one is wanted, and returns what ends it.
-func (o *options) profile() (stop func(), err error) {
-	if o.CPUProfile == "" {
-		return func() {}, nil
-	}
-	f, err := os.Create(o.CPUProfile)
-	if err != nil {
-		return nil, fmt.Errorf("-cpuprofile: %w", err)
-	}
-	if err := pprof.StartCPUProfile(f); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("-cpuprofile: %w", err)
-	}
-	return func() {
-		pprof.StopCPUProfile()
-		f.Close()
-	}, nil
 }

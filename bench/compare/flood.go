@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -24,11 +23,6 @@ import (
 )
 
 const floodPort = 7777
-
-func medianOf(values []float64) float64 {
-	slices.Sort(values)
-	return median(values)
-}
 
 // flood is one stack over a memlink, into which the measuring goroutine writes
 // packets that cannot merge.

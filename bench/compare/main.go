@@ -18,11 +18,12 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"runtime/pprof"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/netstack-offload/netstack-offload/bench/profile"
 )
 
 type settings struct {
@@ -65,17 +66,11 @@ func run(s *settings) error {
 	if s.rounds < 1 || s.duration <= 0 || s.flows < 1 {
 		return errors.New("compare: -rounds, -duration and -flows must be positive")
 	}
-	if s.profile != "" {
-		f, err := os.Create(s.profile)
-		if err != nil {
-			return fmt.Errorf("compare: -cpuprofile: %w", err)
-		}
-		defer f.Close()
-		if err := pprof.StartCPUProfile(f); err != nil {
-			return fmt.Errorf("compare: -cpuprofile: %w", err)
-		}
-		defer pprof.StopCPUProfile()
+	stop, err := profile.CPU(s.profile)
+	if err != nil {
+		return fmt.Errorf("compare: %w", err)
 	}
+	defer stop()
 	known := map[string]comparison{}
 	for _, c := range comparisons() {
 		known[c.name] = c

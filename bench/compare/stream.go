@@ -125,7 +125,6 @@ func measureLatency(newPair func(vouched bool) (*pair, error)) func(*settings) (
 		if err != nil {
 			return nil, err
 		}
-		from.SetDeadline(time.Now().Add(s.duration + 10*time.Second))
 		var echo sync.WaitGroup
 		echo.Go(func() {
 			defer to.Close()
@@ -133,18 +132,12 @@ func measureLatency(newPair func(vouched bool) (*pair, error)) func(*settings) (
 		})
 		defer echo.Wait()
 		defer from.Close()
-		var trips []float64
-		b := []byte{1}
-		for end := time.Now().Add(s.duration); time.Now().Before(end); {
-			start := time.Now()
-			if _, err := from.Write(b); err != nil {
-				return nil, err
-			}
-			if _, err := io.ReadFull(from, b); err != nil {
-				return nil, err
-			}
-			trips = append(trips, float64(time.Since(start).Nanoseconds())/1e3)
+		ctx, cancel := context.WithTimeout(context.Background(), s.duration+10*time.Second)
+		defer cancel()
+		trips, err := transfer.RoundTrips(ctx, from, s.duration)
+		if err != nil {
+			return nil, err
 		}
-		return []float64{medianOf(trips)}, nil
+		return []float64{float64(trips[len(trips)/2].Nanoseconds()) / 1e3}, nil
 	}
 }

@@ -53,6 +53,10 @@ type Result struct {
 	// Elapsed is the time from the first byte of the first flow to the last byte
 	// of the last one.
 	Elapsed time.Duration
+	// InTime counts those of Bytes that the receiver had within Config.Duration of
+	// its flow's start: without what was still on its way, or buffered, when the
+	// sender stopped, which of many flows that share a full link takes long.
+	InTime int64
 
 	first, last time.Time
 }
@@ -63,6 +67,16 @@ func (r Result) Gbps() float64 {
 		return 0
 	}
 	return float64(r.Bytes) * 8 / float64(r.Elapsed.Nanoseconds())
+}
+
+// Steady is the result with InTime for Bytes, and the time that took. Where nothing
+// was in time it is r.
+func (r Result) Steady(cfg *Config) Result {
+	if r.InTime == 0 {
+		return r
+	}
+	c := cfg.orDefault()
+	return Result{Bytes: r.InTime, InTime: r.InTime, Elapsed: min(r.Elapsed, c.Duration)}
 }
 
 // PerGB spreads cpu over the bytes moved: CPU seconds per GB (10^9 bytes).
@@ -82,5 +96,6 @@ func (r *Result) add(flow Result) {
 		r.last = flow.last
 	}
 	r.Bytes += flow.Bytes
+	r.InTime += flow.InTime
 	r.Elapsed = r.last.Sub(r.first)
 }

@@ -10,7 +10,9 @@ import (
 )
 
 const (
-	blockSize = 64 << 10
+	// blockSize is what a Write is given, as much as iperf3 does: the stack makes
+	// super-packets of what one call brings.
+	blockSize = 128 << 10
 	// stampEvery bounds how long a stretch can be that carries no absolute
 	// position.
 	stampEvery = 1 << 10

@@ -46,9 +46,9 @@ func (d *receiver) receive() (Result, error) {
 		return Result{}, err
 	}
 	r := Result{first: time.Now()}
-	right, err := d.read()
+	right, inTime, err := d.read(r.first.Add(d.cfg.Duration))
 	r.last = time.Now()
-	r.Bytes, r.Elapsed = right, r.last.Sub(r.first)
+	r.Bytes, r.InTime, r.Elapsed = right, inTime, r.last.Sub(r.first)
 	var wrong *WrongByteError
 	if err != nil && !errors.As(err, &wrong) {
 		return r, err
@@ -75,24 +75,27 @@ func (d *receiver) greeting() error {
 	return nil
 }
 
-// read reads to the end of the data and says how many bytes were right.
-func (d *receiver) read() (int64, error) {
+// read reads to the end of the data and says how many bytes were right, and how many
+// of them there were by a time.
+func (d *receiver) read(by time.Time) (right, inTime int64, err error) {
 	data := newPattern(d.cfg.Seed, d.flow)
 	buf := make([]byte, 2*blockSize)
-	var right int64
 	for {
 		n, err := d.conn.Read(buf)
 		if i, want := data.check(right, buf[:n]); i >= 0 {
 			at := right + int64(i)
-			return at, &WrongByteError{Flow: d.flow, Offset: at, Got: buf[i], Want: want}
+			return at, inTime, &WrongByteError{Flow: d.flow, Offset: at, Got: buf[i], Want: want}
 		}
 		right += int64(n)
 		d.watch.moved.Store(right)
+		if time.Now().Before(by) {
+			inTime = right
+		}
 		if err == io.EOF {
-			return right, nil
+			return right, inTime, nil
 		}
 		if err != nil {
-			return right, err
+			return right, inTime, err
 		}
 	}
 }

@@ -73,7 +73,7 @@ func (s *sender) send() (Result, error) {
 }
 
 // write writes blocks until cfg.Bytes are written or, where that is zero, until
-// the time has come.
+// the time has come, one block at least.
 func (s *sender) write(until time.Time) (int64, error) {
 	data := newPattern(s.cfg.Seed, s.flow)
 	var sent int64
@@ -84,7 +84,7 @@ func (s *sender) write(until time.Time) (int64, error) {
 			if len(block) == 0 {
 				return sent, nil
 			}
-		} else if !time.Now().Before(until) {
+		} else if n > 0 && !time.Now().Before(until) {
 			return sent, nil
 		}
 		k, err := s.conn.Write(block)

@@ -233,3 +233,16 @@ func TestCPUTime(t *testing.T) {
 		t.Errorf("went from %v to %v", a, b)
 	}
 }
+
+func TestSteady(t *testing.T) {
+	cfg := &Config{Duration: time.Second}
+	for _, c := range []struct{ r, want Result }{
+		{Result{Bytes: 90, InTime: 50, Elapsed: 3 * time.Second}, Result{Bytes: 50, InTime: 50, Elapsed: time.Second}},
+		{Result{Bytes: 50, InTime: 50, Elapsed: time.Millisecond}, Result{Bytes: 50, InTime: 50, Elapsed: time.Millisecond}},
+		{Result{Bytes: 90, Elapsed: 3 * time.Second}, Result{Bytes: 90, Elapsed: 3 * time.Second}},
+	} {
+		if got := c.r.Steady(cfg); got != c.want {
+			t.Errorf("%+v became %+v, want %+v", c.r, got, c.want)
+		}
+	}
+}

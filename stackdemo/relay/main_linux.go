@@ -12,11 +12,12 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"runtime/pprof"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/netstack-offload/netstack-offload/bench/profile"
 )
 
 func main() {
@@ -75,7 +76,7 @@ func (e *unavailableError) Error() string { return e.reason }
 
 // relay runs the command and returns its exit code.
 func relay(ctx context.Context, o *options, std streams) (code int, err error) {
-	stopProfile, err := o.profile()
+	stopProfile, err := profile.CPU(o.Profile)
 	if err != nil {
 		return 0, err
 	}
@@ -115,23 +116,4 @@ func relay(ctx context.Context, o *options, std streams) (code int, err error) {
 		return exit.ExitCode(), nil
 	}
 	return 0, err
-}
-
-// profile starts the CPU profile, if one is wanted, and returns what ends it.
-func (o *options) profile() (stop func(), err error) {
-	if o.Profile == "" {
-		return func() {}, nil
-	}
-	f, err := os.Create(o.Profile)
-	if err != nil {
-		return nil, fmt.Errorf("-cpuprofile: %w", err)
-	}
-	if err := pprof.StartCPUProfile(f); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("-cpuprofile: %w", err)
-	}
-	return func() {
-		pprof.StopCPUProfile()
-		f.Close()
-	}, nil
 }

@@ -21,12 +21,12 @@ import (
 	"fmt"
 	"os"
 	"regexp"
-	"runtime/pprof"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"github.com/netstack-offload/netstack-offload/bench/profile"
 	"github.com/netstack-offload/netstack-offload/bench/transfer"
 )
 
@@ -66,17 +66,11 @@ func run(s *settings) error {
 	if len(chosen) == 0 {
 		return fmt.Errorf("compare: -sides %q matches none", s.sides)
 	}
-	if s.profile != "" {
-		f, err := os.Create(s.profile)
-		if err != nil {
-			return fmt.Errorf("compare: -cpuprofile: %w", err)
-		}
-		defer f.Close()
-		if err := pprof.StartCPUProfile(f); err != nil {
-			return fmt.Errorf("compare: -cpuprofile: %w", err)
-		}
-		defer pprof.StopCPUProfile()
+	stop, err := profile.CPU(s.profile)
+	if err != nil {
+		return fmt.Errorf("compare: %w", err)
 	}
+	defer stop()
 	for _, name := range strings.Split(s.cases, ",") {
 		join := joins[name]
 		if join == nil {

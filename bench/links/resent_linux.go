@@ -1,7 +1,7 @@
 // Copyright 2026 The netstack-offload Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package links
 
 import (
 	"fmt"
@@ -9,13 +9,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/netstack-offload/netstack-offload/bench/transfer"
 )
 
-// kernelResent is how many TCP segments the kernel has sent again in this process's network namespace, where
-// nobody else sends.
-func kernelResent(*transfer.Host) (uint64, error) {
+// kernelResent is how many TCP segments the kernel has sent again in the network
+// namespace of the calling thread.
+func kernelResent() (uint64, error) {
 	snmp, err := os.ReadFile("/proc/thread-self/net/snmp")
 	if err != nil {
 		return 0, err
