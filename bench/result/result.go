@@ -52,19 +52,19 @@ const (
 const (
 	Receive = "receive"
 	Send    = "send"
-	Both    = "both" // latency, and whatever passes a proxy
+	Both    = "both" // latency, and whatever passes two stacks: memory, proxies
 )
 
 // Case is what was measured. Two series of one report never have the same Case.
 type Case struct {
 	// Scenario groups what may be compared: the same link, direction, flows and
-	// sizes, in interleaved runs. "veth", "tun", "memory", "proxy".
+	// sizes, in interleaved runs. "veth", "veth vnet", "tun", "memory", "proxy".
 	Scenario string `json:"scenario"`
 	Kind     string `json:"kind"`
 	// Direction is Receive, Send or Both.
 	Direction string `json:"direction"`
-	// Mode is what drives the link: "fdbased, gVisor GRO", "endpoint, rawlink,
-	// vnet header", "kernel".
+	// Mode is what drives the link: "fdbased, gVisor GRO", "netstack-offload,
+	// rawlink, vnet header", "kernel".
 	Mode string `json:"mode"`
 	// Side says whose it is: Ours, Peer or Kernel.
 	Side string `json:"side"`
@@ -91,6 +91,7 @@ type Series struct {
 // Sample is one run. A value that the system does not tell is -1, one that means
 // nothing for the kind of case is 0.
 type Sample struct {
+	// Gbps is of the payload that arrived while the sender sent.
 	Gbps float64 `json:"gbit_per_second"`
 	// CPU seconds, user and system, per GB (10^9 bytes) of payload: of the process
 	// that netstack runs in, and of the whole machine.
