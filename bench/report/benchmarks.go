@@ -1,0 +1,130 @@
+// Copyright 2026 The netstack-offload Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/perf/benchfmt"
+)
+
+const module = "github.com/netstack-offload/netstack-offload/"
+
+// suite is benchmarks of one module.
+type suite struct {
+	dir      string // of the module, from the root of the repository
+	bench    string // as go test -bench takes it
+	packages []string
+}
+
+var suites = []suite{
+	{".", "^Benchmark(Decide|Coalesce|Flows|Size|GVisorGRO)$", []string{"./coalesce", "./segment"}},
+	{"bench/peers", "^Benchmark(Receive|Transfer|Latency|TUNRead|TUNWrite)$", []string{"."}},
+}
+
+func (s *suite) args(each time.Duration) []string {
+	return append([]string{"test", "-run", "^$", "-bench", s.bench, "-benchtime", each.String()}, s.packages...)
+}
+
+// command is what to type in the root of the repository.
+func (s *suite) command(each time.Duration) string {
+	cmd := "go " + shell(s.args(each))
+	if s.dir != "." {
+		return "cd " + s.dir + " && " + cmd
+	}
+	return cmd
+}
+
+// shell is arguments as a shell takes them.
+func shell(args []string) string {
+	quoted := slices.Clone(args)
+	for i, a := range quoted {
+		if strings.ContainsAny(a, "^$|() *[]") {
+			quoted[i] = "'" + a + "'"
+		}
+	}
+	return strings.Join(quoted, " ")
+}
+
+// runBenchmarks runs every suite once a round, so that a drifting machine drifts for
+// all of them.
+func (d *data) runBenchmarks(ctx context.Context, root string, rounds int, each time.Duration) error {
+	for i := range suites {
+		d.Commands = append(d.Commands, suites[i].command(each))
+	}
+	for round := range rounds {
+		for i := range suites {
+			s := &suites[i]
+			fmt.Fprintf(os.Stderr, "benchmarks: round %d of %d: %s\n", round+1, rounds, s.command(each))
+			cmd := exec.CommandContext(ctx, "go", s.args(each)...)
+			cmd.Dir = filepath.Join(root, s.dir)
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				return fmt.Errorf("report: %s: %w\n%s", s.command(each), err, tail(out))
+			}
+			if err := d.addBenchmarks(bytes.NewReader(out)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// tail is the end of what a command printed.
+func tail(out []byte) []byte { return out[max(0, len(out)-2000):] }
+
+// addBenchmarks adds a round of results from the output of go test.
+func (d *data) addBenchmarks(r io.Reader) error {
+	in := benchfmt.NewReader(r, "go test")
+	for in.Scan() {
+		res, ok := in.Result().(*benchfmt.Result)
+		if !ok {
+			continue // of no interest, such as what tests log
+		}
+		b := d.benchmark(benchmarkName(res))
+		for _, v := range res.Values {
+			value, unit := v.Value, v.Unit
+			if v.OrigUnit != "" {
+				value, unit = v.OrigValue, v.OrigUnit
+			}
+			b.Values[unit] = append(b.Values[unit], value)
+		}
+	}
+	if err := in.Err(); err != nil {
+		return fmt.Errorf("report: reading benchmarks: %w", err)
+	}
+	return nil
+}
+
+// benchmarkName is the package's directory and the name without the number of CPUs.
+func benchmarkName(res *benchfmt.Result) string {
+	base, parts := res.Name.Parts()
+	name := string(base)
+	for _, p := range parts {
+		if p[0] == '/' {
+			name += string(p)
+		}
+	}
+	return strings.TrimPrefix(res.GetConfig("pkg"), module) + "." + name
+}
+
+// benchmark returns the one of that name, a new one if there is none.
+func (d *data) benchmark(name string) *benchmark {
+	for i := range d.Benchmarks {
+		if d.Benchmarks[i].Name == name {
+			return &d.Benchmarks[i]
+		}
+	}
+	d.Benchmarks = append(d.Benchmarks, benchmark{Name: name, Values: map[string][]float64{}})
+	return &d.Benchmarks[len(d.Benchmarks)-1]
+}
