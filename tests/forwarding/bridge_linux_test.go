@@ -11,20 +11,16 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
+	"github.com/netstack-offload/netstack-offload/bench/rtnetlink"
 	"github.com/netstack-offload/netstack-offload/bench/transfer"
 	"github.com/netstack-offload/netstack-offload/tests/lifecycle/leak"
 )
 
-const bridgeNIC = 3
-
-// newBridged joins two kernels by a bridge.
+// newBridged joins two kernels by a bridge; B's way is of that MTU.
 func newBridged(t *testing.T, w wire, mtuB uint32) *between {
 	t.Helper()
 	leak.Check(t)
-	l := &between{a: newKernel(t, 1, w, 1500, bridged), b: newKernel(t, 2, w, 1500, bridged)}
-	if mtuB != 1500 && l.b.raw != nil {
-		l.b.raw.SetMTU(mtuB) // the kernel's own stays: it has to be kept to here
-	}
+	l := &between{a: newKernel(t, 1, w, 1500, bridged), b: newKernel(t, 2, w, mtuB, bridged)}
 	l.stack = newStack()
 	t.Cleanup(func() {
 		leak.Within(t, "Destroy", l.stack.Destroy)
@@ -44,41 +40,42 @@ func newBridged(t *testing.T, w wire, mtuB uint32) *between {
 // Through a bridge, too, what leaves is what came; nobody merges, and Stats says
 // why.
 func TestBridge(t *testing.T) {
-	for _, w := range wires {
+	for _, w := range someWires() {
 		if w.tun {
 			continue // has no Ethernet
 		}
-		for _, v6 := range []bool{false, true} { // a bridge does not forward: no race
-			t.Run(fmt.Sprintf("%s/v6 %v", w.name, v6), func(t *testing.T) {
-				l := newBridged(t, w, 1500)
-				for _, back := range []bool{false, true} {
-					l.moves(t, v6, back)
-				}
-				for _, k := range []*kernel{l.a, l.b} {
-					s, raw := k.e.Stats(), k.raw.Stats()
-					t.Logf("%+v", raw)
-					if s.Merged != 0 || !s.NoNIC || s.Dispatcher != "*stack.bridgePort" || s.DroppedNotTCP != 0 {
-						t.Errorf("counted %+v", s)
+		for _, mtu := range []uint32{1500, 1400} {
+			for _, v6 := range []bool{false, true} { // a bridge does not forward: no race
+				t.Run(fmt.Sprintf("%s/%d/v6 %v", w.name, mtu, v6), func(t *testing.T) {
+					l := newBridged(t, w, mtu)
+					l.moves(t, v6)
+					for _, k := range []*kernel{l.a, l.b} {
+						s := k.e.Stats()
+						if s.Merged != 0 || !s.NoNIC || s.Dispatcher != "*stack.bridgePort" || s.DroppedNotTCP != 0 {
+							t.Errorf("counted %+v", s)
+						}
+						if w.tso && s.SplitInbound == 0 {
+							t.Error("no super-packet was split: this proves nothing")
+						}
 					}
-					if w.tso && s.SplitInbound == 0 {
-						t.Error("no super-packet was split: this proves nothing")
-					}
-				}
-			})
+				})
+			}
 		}
 	}
 }
 
-// A bridge has no way to say that a packet is too large for the other port. TCP is
-// split once more, so that nothing stalls.
+// A bridge has no way to say that a packet is too large for the other port, which a
+// sender takes only if nobody has told it of the MTU. TCP is split once more, so that
+// nothing stalls.
 func TestBridgeToSmallerMTU(t *testing.T) {
-	for _, w := range wires {
-		if w.tun {
+	for _, w := range someWires() {
+		if w.tun || w.fdbased {
 			continue
 		}
 		for _, v6 := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/v6 %v", w.name, v6), func(t *testing.T) {
-				l := newBridged(t, w, 1400)
+				l := newBridged(t, w, 1500)
+				l.b.raw.SetMTU(1400) // the kernel's own stays
 				from, to := l.nodes(v6, false)
 				got := capture(l.b)
 				r, err := transfer.Between(t.Context(), from, to, &transfer.Config{Flows: 2, Bytes: 2 << 20, Stall: stall})
@@ -105,7 +102,7 @@ func TestBridgeToSmallerMTU(t *testing.T) {
 // that it is just taking from the port that leaves is enough for it to believe for
 // ever that the station is behind that.
 func TestBridgePortsChange(t *testing.T) {
-	l := newBridged(t, wires[1], 1500)
+	l := newBridged(t, wires[0], 1500)
 	from, to := l.nodes(false, false)
 	done := make(chan error, 1)
 	go func() {
@@ -116,10 +113,10 @@ func TestBridgePortsChange(t *testing.T) {
 		time.Sleep(300 * time.Millisecond)
 		before := l.b.e
 		id := tcpip.NICID(2 + 10*i)
-		l.b.setUp("stack0", false)
+		l.b.do(func() error { return rtnetlink.SetDown("stack0") })
 		leak.Until(t, "the link to stop", func() bool { return l.b.raw.Err() != nil })
 		leak.Within(t, "RemoveNIC", func() { l.stack.RemoveNIC(id) })
-		l.b.setUp("stack0", true)
+		l.b.do(func() error { return rtnetlink.SetUp("stack0") })
 		l.b.openDevice()
 		l.b.openRaw()
 		id += 10

@@ -38,7 +38,7 @@ func TestContrast(t *testing.T) {
 			t.Run(w.name, func(t *testing.T) {
 				l := newRouted(t, w, 1500)
 				before := processTime()
-				rate, _ := l.iperf(t, *contrastV6, false, 1)
+				rate, _ := l.iperf(t, *contrastV6, false, "-t", "1")
 				cpu := processTime() - before
 				samples[w.name] = append(samples[w.name], sample{rate, cpu.Seconds() / max(rate*1e6/8/1e9, 1e-9)})
 			})

@@ -4,10 +4,12 @@
 // Package forwarding tests that what passes through a stack is not broken by what
 // is done for traffic that ends in it: a router and a bridge between two kernels,
 // each in a network namespace of its own (Linux, root), and, in memory, address
-// translation and NICs that join and leave a bridge.
+// translation, packet sockets, what changes while traffic flows, and that everything
+// else is as it is without an Endpoint.
 //
-// Those between kernels count packets that a busy machine's devices may drop, and
-// take minutes: they run with go test ./tests/forwarding -kernels only.
+// Those between kernels compare captures of both sides packet by packet. A packet
+// may get lost only where a counter says so: a busy machine's devices drop some.
+// -short and the race detector leave some links out.
 //
 // Known faults of gVisor that the tests live with: forwarding over IPv4 reads a
 // header that has been released, which the race detector finds over bare links too;

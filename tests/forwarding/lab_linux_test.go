@@ -5,6 +5,7 @@ package forwarding
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/link/fdbased"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
+	"github.com/netstack-offload/netstack-offload/bench/rtnetlink"
 	"github.com/netstack-offload/netstack-offload/endpoint"
 	"github.com/netstack-offload/netstack-offload/endpoint/rawlink"
 	"github.com/netstack-offload/netstack-offload/tests/lifecycle/leak"
@@ -35,27 +37,50 @@ type wire struct {
 
 // wires are those that everything has to work over.
 var wires = []wire{
-	{name: "AF_PACKET"},
 	{name: "AF_PACKET vnet, TSO on", vnet: true, tso: true},
-	{name: "AF_PACKET vnet, TSO off", vnet: true},
+	{name: "AF_PACKET"},
 	{name: "TUN vnet, TSO on", tun: true, vnet: true, tso: true},
+	{name: "AF_PACKET, fdbased", fdbased: true},
+	{name: "AF_PACKET vnet, TSO off", vnet: true},
 	{name: "TUN vnet, TSO off", tun: true, vnet: true},
+}
+
+// shortWires is how many of wires -short, and the race detector, are content with.
+const shortWires = 4
+
+func someWires() []wire {
+	if testing.Short() || raceDetector {
+		return wires[:shortWires]
+	}
+	return wires
+}
+
+// packetsPerFrame is how many packets a frame may hold, at most, that is dropped.
+func (w *wire) packetsPerFrame() int {
+	if w.tso {
+		return 64
+	}
+	return 1
 }
 
 // The two kernels: A is on 10.0.1.0/24, B on 10.0.2.0/24. Of a bridge both are on
 // 10.0.1.0/24. The stack's addresses end in 254.
 type kernel struct {
 	*namespace
-	device       string            // the kernel's own
-	mac, address tcpip.LinkAddress // the kernel's own, and the stack's
-	wire         wire
-	mtu          uint32
-	v4, v6       string
-	cfg          *rawlink.Config // its FDs are nobody's yet
-	lower        stack.LinkEndpoint
-	raw          *rawlink.Link      // nil for fdbased
-	e            *endpoint.Endpoint // nil for fdbased, and bare
-	fd           int                // fdbased's
+	device  string            // the kernel's own
+	mac     net.HardwareAddr  // the kernel's own; none on a TUN
+	address tcpip.LinkAddress // the stack's
+	wire    wire
+	mtu     uint32
+	bridge  bool
+	v4, v6  string
+	cfg     *rawlink.Config // its FDs are nobody's yet
+	lower   stack.LinkEndpoint
+	raw     *rawlink.Link      // nil for fdbased
+	e       *endpoint.Endpoint // nil for fdbased, and bare
+	fd      int                // fdbased's
+
+	missed int // by the packet socket
 }
 
 const bridged = true
@@ -63,17 +88,19 @@ const bridged = true
 // newKernel makes a kernel, a or b, and the link to it.
 func newKernel(t *testing.T, which int, w wire, mtu uint32, bridge bool) *kernel {
 	t.Helper()
-	k := &kernel{namespace: newNamespace(t), device: "kernel0", mac: macs[which], wire: w, mtu: mtu, fd: -1}
-	net := which
-	if bridge {
-		net = 1
+	k := &kernel{namespace: newNamespace(t), device: "kernel0", wire: w, mtu: mtu, fd: -1}
+	if !w.tun {
+		k.mac = macs[which]
 	}
-	k.v4, k.v6 = fmt.Sprintf("10.0.%d.%d", net, which), fmt.Sprintf("fd00:%d::%d", net, which)
-	// A bridge takes what is for the other kernel, whose address is known here:
-	// rawlink drops what is for other stations than its own.
-	k.address = tcpip.LinkAddress([]byte{2, 0, 0, 0, 9, byte(which)})
+	subnet := which
 	if bridge {
-		k.address = macs[3-which]
+		subnet = 1
+	}
+	k.v4, k.v6 = fmt.Sprintf("10.0.%d.%d", subnet, which), fmt.Sprintf("fd00:%d::%d", subnet, which)
+	k.address = tcpip.LinkAddress([]byte{2, 0, 0, 0, 9, byte(which)})
+	if k.bridge = bridge; bridge && w.fdbased {
+		// Which takes nothing for other stations than its own.
+		k.address = tcpip.LinkAddress(macs[3-which])
 	}
 	k.make()
 	if w.fdbased {
@@ -81,7 +108,6 @@ func newKernel(t *testing.T, which int, w wire, mtu uint32, bridge bool) *kernel
 	} else {
 		k.openRaw()
 	}
-	k.setMTU(k.device, mtu)
 	for _, a := range []string{k.v4, k.v6} {
 		k.addAddress(k.device, a)
 	}
@@ -92,8 +118,8 @@ func newKernel(t *testing.T, which int, w wire, mtu uint32, bridge bool) *kernel
 		if mtu < 1500 {
 			adv = 1500
 		}
-		k.addDefault(k.device, fmt.Sprintf("10.0.%d.254", net), less(adv, 40))
-		k.addDefault(k.device, fmt.Sprintf("fd00:%d::fe", net), less(adv, 60))
+		k.addDefault(k.device, fmt.Sprintf("10.0.%d.254", subnet), less(adv, 40))
+		k.addDefault(k.device, fmt.Sprintf("fd00:%d::fe", subnet), less(adv, 60))
 	}
 	return k
 }
@@ -106,50 +132,55 @@ func less(mtu, headers uint32) uint32 {
 }
 
 // macs are the kernels' own, by which a bridge tells them apart.
-var macs = map[int]tcpip.LinkAddress{1: "\x02\x00\x00\x00\x07\x01", 2: "\x02\x00\x00\x00\x07\x02"}
+var macs = map[int]net.HardwareAddr{1: {2, 0, 0, 0, 7, 1}, 2: {2, 0, 0, 0, 7, 2}}
 
 // make makes the device and opens it for the stack.
 func (k *kernel) make() {
 	k.t.Helper()
-	if k.wire.tun {
-		k.openDevice()
-		k.setMTU(k.device, k.mtu)
-		k.up(k.device)
-		return
-	}
-	k.addVeth(k.device, "stack0")
-	k.setMTU("stack0", k.mtu)
-	k.setMAC(k.device, k.mac)
-	if !k.wire.tso {
-		k.offloadsOff(k.device)
-		k.offloadsOff("stack0")
+	if !k.wire.tun {
+		k.addVeth(k.device, "stack0", k.mtu)
+		if !k.wire.tso {
+			k.offloadsOff(k.device)
+			k.offloadsOff("stack0")
+		}
 	}
 	k.openDevice()
+	k.do(func() error {
+		return rtnetlink.SetLink(k.device, &rtnetlink.Link{Up: true, MTU: k.mtu, Address: k.mac})
+	})
+	k.do(func() error { return rtnetlink.UseIPv6(k.device, true) })
+	k.awaitRunning(k.device)
+}
+
+func (k *kernel) offloadsOff(device string) {
+	k.t.Helper()
+	k.do(func() error { return rtnetlink.OffloadsOff(device) })
 }
 
 // openDevice makes a TUN, or a packet socket on the veth.
 func (k *kernel) openDevice() {
 	k.t.Helper()
 	opts := &rawlink.OpenOptions{NoVnetHdr: !k.wire.vnet}
-	var err error
-	k.do(func() {
+	k.do(func() (err error) {
 		if k.wire.tun {
 			k.cfg, err = rawlink.OpenTUN(k.device, opts)
 		} else {
 			k.cfg, err = rawlink.OpenPacket("stack0", opts)
 		}
+		return err
 	})
-	k.must(err)
 	k.cfg.MTU = k.mtu
 }
 
 // openRaw puts rawlink over the descriptor, and an Endpoint over that.
 func (k *kernel) openRaw() {
 	k.t.Helper()
-	k.cfg.Address, k.cfg.RXChecksumOffload = k.address, k.wire.trust
+	k.cfg.Address, k.cfg.RXChecksumOffload, k.cfg.Promiscuous = k.address, k.wire.trust, k.bridge
 	var err error
 	k.raw, err = rawlink.New(k.cfg)
-	k.must(err)
+	if err != nil {
+		k.t.Fatal(err)
+	}
 	k.offload(k.raw)
 }
 
@@ -159,11 +190,6 @@ func (k *kernel) offload(link stack.LinkEndpoint) {
 		k.e = endpoint.New(link, nil)
 		k.lower = k.e
 	}
-}
-
-func (k *kernel) setMAC(device string, mac tcpip.LinkAddress) {
-	k.t.Helper()
-	k.route(unix.RTM_SETLINK, 0, attribute(link(k.index(device), 0), unix.IFLA_ADDRESS, []byte(mac)))
 }
 
 // openFDBased puts gVisor's link over the descriptor.
@@ -184,18 +210,18 @@ func (k *kernel) openFDBased() {
 		opts.ProcessorsPerChannel = 1
 	}
 	link, err := fdbased.New(opts)
-	k.must(err)
+	if err != nil {
+		k.t.Fatal(err)
+	}
 	k.offload(link)
 }
 
-// dropped is how many frames the kernel's own devices have dropped, as a TUN does
-// whose reader is slow.
+// dropped is how many frames have been dropped and counted: by the kernel's own
+// devices, as a TUN does whose reader is slow, by the packet socket, and above.
 func (k *kernel) dropped() (n int) {
 	k.t.Helper()
 	var all []byte
-	var err error
-	k.do(func() { all, err = os.ReadFile("/proc/thread-self/net/dev") })
-	k.must(err)
+	k.do(func() (err error) { all, err = os.ReadFile("/proc/thread-self/net/dev"); return err })
 	for line := range strings.Lines(string(all)) {
 		if f := strings.Fields(line); len(f) > 12 && (f[0] == k.device+":" || f[0] == "stack0:") {
 			in, _ := strconv.Atoi(f[4])
@@ -203,7 +229,20 @@ func (k *kernel) dropped() (n int) {
 			n += in + out
 		}
 	}
-	return n
+	if !k.wire.tun {
+		s, err := unix.GetsockoptTpacketStats(k.cfg.FDs[0], unix.SOL_PACKET, unix.PACKET_STATISTICS)
+		if err != nil {
+			k.t.Fatal(err)
+		}
+		k.missed += int(s.Drops) // since the last call
+	}
+	if k.raw != nil {
+		n += int(k.raw.Stats().DroppedFull)
+	}
+	if k.e != nil {
+		n += int(k.e.Stats().DroppedQueueFull)
+	}
+	return n + k.missed
 }
 
 // close ends what the stack leaves open.

@@ -5,6 +5,7 @@ package forwarding
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,14 +17,15 @@ import (
 
 // between are two kernels and what stands between them.
 type between struct {
-	a, b  *kernel
-	stack *stack.Stack
+	a, b        *kernel
+	stack       *stack.Stack
+	iperfServer sync.Once
 }
 
 // newRouted joins two kernels by a router; B's way is of that MTU.
 func newRouted(t *testing.T, w wire, mtuB uint32) *between {
 	t.Helper()
-	if !w.fdbased { // leaves goroutines behind
+	if *contrast == 0 { // fdbased with many processors leaves some behind
 		leak.Check(t)
 	}
 	l := &between{a: newKernel(t, 1, w, 1500, !bridged), b: newKernel(t, 2, w, mtuB, !bridged)}
@@ -58,10 +60,10 @@ func (l *between) nodes(v6, back bool) (from, to transfer.Node) {
 }
 
 // Whatever the wires, the MTUs and the direction, a transfer through the router is
-// right in every byte, and what leaves is what came: captured on both sides, packet
-// by packet.
+// right in every byte, iperf3 does not stall, and what leaves is what came: captured
+// on both sides, packet by packet.
 func TestRouter(t *testing.T) {
-	for _, w := range wires {
+	for _, w := range someWires() {
 		for _, mtu := range []uint32{1500, 1400} {
 			for _, v6 := range families {
 				t.Run(fmt.Sprintf("%s/%d/v6 %v", w.name, mtu, v6), func(t *testing.T) {
@@ -69,9 +71,7 @@ func TestRouter(t *testing.T) {
 					if v6 && mtu < 1500 {
 						l.a.sysctl("ipv4/tcp_mtu_probing", "2") // see TestPacketTooBig
 					}
-					for _, back := range []bool{false, true} {
-						l.moves(t, v6, back)
-					}
+					l.moves(t, v6)
 					l.check(t, v6, mtu)
 				})
 			}
@@ -79,53 +79,75 @@ func TestRouter(t *testing.T) {
 	}
 }
 
-// gVisor's routers say of IPv6 that a packet is too big, but not for which MTU: the
-// field is 0, which senders must ignore (RFC 8201, section 4). So path MTU discovery
-// over IPv6 does not work through them, over any link; a sender has to probe (RFC
-// 4821). Where this fails gVisor has learnt it, and TestRouter need not probe.
-func TestPacketTooBig(t *testing.T) {
-	for _, w := range []wire{{name: "endpoint"}, {name: "bare", bare: true}} {
-		t.Run(w.name, func(t *testing.T) {
-			l := newRouted(t, w, 1400)
-			errors := capture(l.a)
-			from, to := l.nodes(true, false)
-			_, err := transfer.Between(t.Context(), from, to, &transfer.Config{Bytes: 1 << 20, Stall: time.Second, Limit: 5 * time.Second})
-			errors.stop()
-			if err == nil {
-				t.Error("the transfer found the path's MTU")
-			}
-			if n := l.stack.Stats().ICMP.V6.PacketsSent.PacketTooBig.Value(); n == 0 || len(errors.tooBig) == 0 {
-				t.Fatalf("the router sent %d errors, %d came", n, len(errors.tooBig))
-			}
-			for _, mtu := range errors.tooBig {
-				if mtu != 0 {
-					t.Errorf("Packet Too Big says %d", mtu)
-				}
-			}
+// fdbased throws away what the kernel says of the super-packets that it passes on
+// (gVisor issue 14011). They are split at the MTU, which is what their sender would
+// have done, as long as that is the MTU of the whole way.
+func TestRouterFDBasedSuperPackets(t *testing.T) {
+	w := wire{name: "AF_PACKET vnet, TSO on, fdbased", fdbased: true, vnet: true, tso: true, trust: true}
+	for _, v6 := range families {
+		t.Run(fmt.Sprintf("v6 %v", v6), func(t *testing.T) {
+			l := newRouted(t, w, 1500)
+			l.moves(t, v6)
+			l.check(t, v6, 1500)
 		})
 	}
 }
 
-// moves transfers some megabytes and compares what was captured.
-func (l *between) moves(t *testing.T, v6, back bool) {
+// moves transfers some megabytes in both directions, has iperf3 do the same, and
+// compares what was captured.
+func (l *between) moves(t *testing.T, v6 bool) {
 	t.Helper()
-	ends := []*kernel{l.a, l.b}
-	if back {
-		ends = []*kernel{l.b, l.a}
+	before := l.dropped()
+	a, b := capture(l.a), capture(l.b)
+	failed := ""
+	for _, back := range []bool{false, true} {
+		from, to := l.nodes(v6, back)
+		r, err := transfer.Between(t.Context(), from, to, &transfer.Config{Flows: 2, Bytes: 1 << 20, Stall: stall})
+		if err != nil || r.Bytes != 2<<20 {
+			failed += fmt.Sprintf("back %v: %d bytes: %v\n", back, r.Bytes, err)
+		} else if rate, _ := l.iperf(t, v6, back, "-n", "4M"); rate == 0 {
+			failed += fmt.Sprintf("back %v: iperf3 failed\n", back)
+		}
 	}
-	before := l.a.dropped() + l.b.dropped()
-	left, right := capture(ends[0]), capture(ends[1])
-	from, to := l.nodes(v6, back)
-	r, err := transfer.Between(t.Context(), from, to, &transfer.Config{Flows: 2, Bytes: 2 << 20, Stall: stall})
-	time.Sleep(200 * time.Millisecond) // for the last ACKs, so that both see them
-	left.stop()
-	right.stop()
-	if err != nil || r.Bytes != 4<<20 {
-		t.Fatalf("back %v: %d bytes: %v", back, r.Bytes, err)
+	there := crossing{what: "there", early: len(a.sent()), mtu: int(l.b.mtu)}
+	back := crossing{what: "back", early: len(b.sent()), mtu: int(l.a.mtu)}
+	settle(func() bool { return arrived(a, b, there.early, there.mtu) && arrived(b, a, back.early, back.mtu) })
+	a.freeze()
+	b.freeze()
+	a.stop()
+	b.stop()
+	if failed != "" {
+		t.Fatal(failed)
 	}
-	dropped := l.a.dropped() + l.b.dropped() - before
-	compare(t, fmt.Sprintf("back %v, there", back), left.sent(), right.received(), int(ends[1].mtu), dropped)
-	compare(t, fmt.Sprintf("back %v, and back", back), right.sent(), left.received(), int(ends[0].mtu), dropped)
+	dropped := (l.dropped() - before) * l.a.wire.packetsPerFrame()
+	for _, c := range []*crossing{&there, &back} {
+		c.sent, c.received, c.dropped = a.sent(), b.received(), dropped
+		a, b = b, a
+		c.check(t)
+	}
+	wantTooBig(t, a.tooBig, a.sent(), int(l.b.mtu))
+	wantTooBig(t, b.tooBig, b.sent(), int(l.a.mtu))
+}
+
+func (l *between) dropped() int { return l.a.dropped() + l.b.dropped() }
+
+// settle waits until cond holds, or for as long as it makes sense.
+func settle(cond func() bool) {
+	for end := time.Now().Add(2 * time.Second); !cond() && time.Now().Before(end); {
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// arrived reports whether as many packets have arrived as were among the first n
+// that were sent and fit the MTU.
+func arrived(from, to *captured, n, mtu int) bool {
+	fit := 0
+	for _, p := range from.sent()[:n] {
+		if len(p) <= mtu {
+			fit++
+		}
+	}
+	return len(to.received()) >= fit
 }
 
 // check looks at what was counted.
@@ -142,11 +164,14 @@ func (l *between) check(t *testing.T, v6 bool, mtuB uint32) {
 		t.Errorf("the router sent %d errors about the MTU", tooBig)
 	}
 	for _, k := range []*kernel{l.a, l.b} {
-		s, raw := k.e.Stats(), k.raw.Stats()
-		t.Logf("%+v", raw)
+		s := k.e.Stats()
 		if s.Merged != 0 || s.NoNIC || !s.Forwards || s.Received < 1000 && !k.wire.tso {
 			t.Errorf("counted %+v", s)
 		}
+		if k.raw == nil {
+			continue
+		}
+		raw := k.raw.Stats()
 		if (raw.Super > 0) != (s.SplitInbound > 0) {
 			t.Errorf("%d super-packets came, %d were split", raw.Super, s.SplitInbound)
 		}
