@@ -127,7 +127,7 @@ var asks = slices.Concat(
 		},
 		{
 			name: "router over plain links: endpoint / without", wants: []want{rateOf(0.95)},
-			elsewhere: "go test ./tests/forwarding -kernels only -run Contrast -contrast 7",
+			elsewhere: "go test ./tests/forwarding -run TestContrast -contrast 9",
 		},
 	},
 )

@@ -113,9 +113,10 @@ func Running(device string) (running bool, err error) {
 	return running, err
 }
 
-// WaitRunning waits until a device is Running, which for a veth needs both ends up.
+// WaitRunning waits until a device is Running, for ten seconds at most; a veth needs
+// both ends up.
 func WaitRunning(device string) error {
-	for range 1000 {
+	for range 10000 {
 		running, err := Running(device)
 		if running || err != nil {
 			return err

@@ -5,7 +5,6 @@ package rawlink_test
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -20,6 +19,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
 
+	"github.com/netstack-offload/netstack-offload/bench/rtnetlink"
 	"github.com/netstack-offload/netstack-offload/bench/transfer"
 	"github.com/netstack-offload/netstack-offload/endpoint"
 	"github.com/netstack-offload/netstack-offload/endpoint/rawlink"
@@ -163,17 +163,14 @@ func waitForWire(t *testing.T, l *rawlink.Link, inject func([]byte)) {
 
 // setMTU sets that of both ends of the veth pair.
 func setMTU(l *lab, mtu uint32) error {
-	for _, d := range []string{kernelDevice, "stack0"} {
-		index, err := l.index(d)
-		if err != nil {
-			return err
+	return l.ns.Try(func() error {
+		for _, device := range []string{kernelDevice, "stack0"} {
+			if err := rtnetlink.SetLink(device, &rtnetlink.Link{MTU: mtu}); err != nil {
+				return err
+			}
 		}
-		size := binary.NativeEndian.AppendUint32(nil, mtu)
-		if err := l.route(unix.RTM_SETLINK, 0, attribute(link(index, 0, 0), unix.IFLA_MTU, size)); err != nil {
-			return err
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // A TUN that is down refuses what is written, which is counted; it ends nothing.

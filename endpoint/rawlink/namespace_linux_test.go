@@ -97,16 +97,3 @@ func (n *namespace) offloadsOff(device string) {
 func ethtoolGet(device string, command uint32) (uint32, error) {
 	return rtnetlink.Ethtool(device, command, 0)
 }
-
-// route sends one rtnetlink request and waits for the acknowledgement.
-func (n *namespace) route(kind, flags uint16, body []byte) error {
-	return n.ns.Try(func() error { return rtnetlink.Send(kind, flags, body) })
-}
-
-func link(index, flags, change uint32) []byte {
-	return rtnetlink.LinkMessage(int(index), flags, change)
-}
-
-func attribute(b []byte, kind uint16, value []byte) []byte {
-	return rtnetlink.Attribute(b, kind, value)
-}

@@ -77,7 +77,7 @@ func newReader(l *Link, q *queue, s *session) *reader {
 	case q.ring != nil:
 		r.src = q.ring
 	case q.socket:
-		r.src = &socketSource{fd: q.fd}
+		r.src = &socketSource{fd: q.fd, super: q.vnetLen > 0}
 	default:
 		r.src = &deviceSource{fd: q.fd, super: q.vnetLen > 0}
 	}

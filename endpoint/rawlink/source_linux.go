@@ -102,21 +102,30 @@ func (s *deviceSource) close() {
 	s.view = nil
 }
 
-// socketSource reads a socket, many frames a call. How many it asks for depends
-// on how large the last ones were.
+// socketSource reads a socket, many frames a call. How many it asks for, and whether
+// into views that the stack can keep, depends on how large the last ones were.
 type socketSource struct {
-	fd   int
-	size int
-	want int
-	slot int
-	buf  []byte
-	iovs [maxBatch]unix.Iovec
-	msgs [maxBatch]mmsghdr
+	fd    int
+	super bool // there may be super-packets
+	size  int
+	want  int
+	slot  int
+	buf   []byte
+	iovs  [maxBatch][2]unix.Iovec
+	msgs  [maxBatch]mmsghdr
+
+	views [maxBatch]*buffer.View // in place of a slot, or nil
+	large bool                   // the last frames were, on average
 }
 
 func (s *socketSource) read(raw []received, size int) ([]received, unix.Errno) {
 	if s.size != size {
 		s.prepare(size)
+	}
+	for i := range s.want {
+		if s.large == (s.views[i] == nil) {
+			s.place(i)
+		}
 	}
 	n, errno := recvmmsg(s.fd, s.msgs[:s.want])
 	if errno != 0 {
@@ -124,30 +133,84 @@ func (s *socketSource) read(raw []received, size int) ([]received, unix.Errno) {
 	}
 	total := 0
 	for i := range n {
-		if s.msgs[i].hdr.Flags&unix.MSG_TRUNC != 0 {
-			raw = append(raw, received{})
-			continue
-		}
-		at, k := i*s.slot, int(s.msgs[i].len)
-		raw = append(raw, received{data: s.buf[at : at+k : at+k]})
-		total += k
+		raw = append(raw, s.take(i))
+		total += int(s.msgs[i].len)
 	}
 	s.want = max(minBatch, min(maxBatch, batchBytes*n/max(total, 1)))
+	s.large = s.super && total >= n*viewFrom
 	return raw, 0
 }
 
-func (s *socketSource) close() {}
+// take returns message i.
+func (s *socketSource) take(i int) received {
+	at, n := i*s.slot, int(s.msgs[i].len)
+	slot, view := s.buf[at:at+s.slot], s.views[i]
+	switch {
+	case s.msgs[i].hdr.Flags&unix.MSG_TRUNC != 0:
+		return received{}
+	case view == nil:
+		return received{data: slot[:n:n]}
+	case n < viewFrom:
+		return received{data: view.AsSlice()[:n:n]}
+	case n > viewSize:
+		copy(slot, view.AsSlice())
+		return received{data: slot[:n:n]}
+	}
+	s.views[i] = nil
+	s.point(i)
+	view.CapLength(n)
+	return received{view.AsSlice(), view}
+}
 
 // prepare makes buffers for frames of that size. They are touched only where
 // something is read into them.
 func (s *socketSource) prepare(size int) {
+	s.close()
 	s.size, s.want = size, maxBatch
 	s.slot = aligned(size)
 	s.buf = make([]byte, maxBatch*s.slot)
 	for i := range s.msgs {
-		s.iovs[i].Base = &s.buf[i*s.slot]
-		s.iovs[i].SetLen(size)
-		s.msgs[i].hdr.Iov = &s.iovs[i]
-		s.msgs[i].hdr.SetIovlen(1)
+		s.msgs[i].hdr.Iov = &s.iovs[i][0]
+		s.point(i)
 	}
+}
+
+// place gives message i a view, or takes it away.
+func (s *socketSource) place(i int) {
+	if s.large {
+		s.views[i] = buffer.NewViewSize(viewSize)
+	} else {
+		s.views[i].Release()
+		s.views[i] = nil
+	}
+	s.point(i)
+}
+
+// point says where message i is read to: its slot or, as far as that holds it, its
+// view.
+func (s *socketSource) point(i int) {
+	iovs, slot := &s.iovs[i], s.buf[i*s.slot:][:s.size]
+	parts := 1
+	if v := s.views[i]; v != nil {
+		b := v.AsSlice()
+		iovs[0].Base = &b[0]
+		iovs[0].SetLen(min(len(b), s.size))
+		if s.size > len(b) {
+			iovs[1].Base = &slot[len(b)]
+			iovs[1].SetLen(s.size - len(b))
+			parts = 2
+		}
+	} else {
+		iovs[0].Base = &slot[0]
+		iovs[0].SetLen(s.size)
+	}
+	s.msgs[i].hdr.SetIovlen(parts)
+}
+
+func (s *socketSource) close() {
+	for i, v := range s.views {
+		release(v)
+		s.views[i] = nil
+	}
+	s.large = false
 }
