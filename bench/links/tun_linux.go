@@ -62,7 +62,7 @@ func (t *tun) options() fdbased.Options {
 
 func (t *tun) config() (*rawlink.Config, error) {
 	fd, err := dup(t.fd)
-	return &rawlink.Config{FDs: []int{fd}, Name: kernelDevice}, err
+	return &rawlink.Config{FDs: []int{fd}, Name: kernelDevice, UseRead: true}, err
 }
 
 func (t *tun) down() error { return rtnetlink.SetDown(kernelDevice) }

@@ -122,6 +122,7 @@ func newJoint(t *testing.T, kind int, vnet bool) *joint {
 // newTUNJoint joins the kernel and a stack by a TUN.
 func newTUNJoint(t *testing.T, opts *rawlink.OpenOptions) *joint {
 	l := newTUN(t, false, opts)
+	l.cfg.UseRead = false // as for descriptors that come from elsewhere
 	link := l.open()
 	kernel, netstack := l.conns(host(t, endpoint.New(link, nil), nil), false, 1)
 	return &joint{links: []*rawlink.Link{link}, fds: l.cfg.FDs, conns: [2]net.Conn{kernel[0], netstack[0]}}

@@ -16,7 +16,7 @@ import (
 
 // OpenTUN opens a TUN device and makes it if there is none of that name; an empty
 // name has the kernel choose one (Config.Name). It returns a Config for New with
-// FDs, Name, MTU, Ethernet and VnetHdr filled in. The descriptors are the caller's
+// FDs, Name, MTU, Ethernet, VnetHdr and UseRead filled in. The descriptors are the caller's
 // until New takes them. A device that was made lives as long as its descriptors.
 //
 // It needs CAP_NET_ADMIN in the network namespace, unless the device exists and
@@ -33,7 +33,7 @@ func OpenTAP(name string, opts *OpenOptions) (*Config, error) {
 
 func openTUN(name string, kind uint16, opts *OpenOptions) (*Config, error) {
 	o := opts.orDefault()
-	cfg := &Config{Name: name, Ethernet: kind == unix.IFF_TAP, VnetHdr: !o.NoVnetHdr}
+	cfg := &Config{Name: name, Ethernet: kind == unix.IFF_TAP, VnetHdr: !o.NoVnetHdr, UseRead: true}
 	for range o.Queues {
 		fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 		if err != nil {

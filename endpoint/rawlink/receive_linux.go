@@ -79,7 +79,7 @@ func newReader(l *Link, q *queue, s *session) *reader {
 	case q.socket:
 		r.src = &socketSource{fd: q.fd, super: q.vnetLen > 0}
 	default:
-		r.src = &deviceSource{fd: q.fd, super: q.vnetLen > 0}
+		r.src = &deviceSource{fd: q.fd, super: q.vnetLen > 0, useRead: l.cfg.UseRead}
 	}
 	return r
 }

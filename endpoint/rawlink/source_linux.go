@@ -23,10 +23,11 @@ func aligned(n int) int { return (n + align - 1) &^ (align - 1) }
 // deviceSource reads a TUN or TAP, one frame a call. It packs frames tight, but where
 // they are super-packets it reads them into views that the stack can keep.
 type deviceSource struct {
-	fd    int
-	super bool // there may be super-packets
-	arena []byte
-	iovs  [2]unix.Iovec
+	fd      int
+	super   bool // there may be super-packets
+	useRead bool // read in place of readv, where one buffer is enough
+	arena   []byte
+	iovs    [2]unix.Iovec
 
 	view  *buffer.View // for the next large frame, or nil
 	large bool         // the last one was
@@ -79,6 +80,9 @@ func (s *deviceSource) read(raw []received, size int) ([]received, unix.Errno) {
 // readOne reads a frame into free or, if it may be expected to be large, into the view
 // and what does not fit there into free, behind room for the rest.
 func (s *deviceSource) readOne(free []byte) (int, unix.Errno) {
+	if !s.large && s.useRead {
+		return read(s.fd, free)
+	}
 	if !s.large {
 		s.iovs[0].Base = &free[0]
 		s.iovs[0].SetLen(len(free))

@@ -16,6 +16,9 @@ import (
 // large. Whatever the order of sizes, every frame comes as it was sent.
 func TestSourceViews(t *testing.T) {
 	t.Run("device", func(t *testing.T) { testSource(t, func(fd int) source { return &deviceSource{fd: fd, super: true} }) })
+	t.Run("device by read", func(t *testing.T) {
+		testSource(t, func(fd int) source { return &deviceSource{fd: fd, super: true, useRead: true} })
+	})
 	t.Run("socket", func(t *testing.T) { testSource(t, func(fd int) source { return &socketSource{fd: fd, super: true} }) })
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 // The system calls of the data path, all of them: readv, writev, recvmmsg,
-// sendmmsg, ppoll.
+// sendmmsg, ppoll, and read where Config.UseRead asks for it.
 //
 // Those that do not block are made without telling the scheduler, as gVisor's
 // rawfile does: telling it costs some 50 ns, where reading a small frame takes a
@@ -24,6 +24,11 @@ type mmsghdr struct {
 
 func readv(fd int, iovs []unix.Iovec) (int, unix.Errno) {
 	n, _, errno := unix.RawSyscall(unix.SYS_READV, uintptr(fd), uintptr(unsafe.Pointer(&iovs[0])), uintptr(len(iovs)))
+	return int(n), errno
+}
+
+func read(fd int, b []byte) (int, unix.Errno) {
+	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
 	return int(n), errno
 }
 
