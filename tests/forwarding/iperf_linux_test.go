@@ -16,7 +16,7 @@ import (
 // iperf runs iperf3 from A to B, or the other way, for as much as the arguments say,
 // and returns its rate in Mbit/s and that of its slowest interval of a quarter of a
 // second, or zeros if it fails.
-func (l *between) iperf(t *testing.T, v6, back bool, amount ...string) (rate, slowest float64) {
+func (l *between) iperf(t testing.TB, v6, back bool, amount ...string) (rate, slowest float64) {
 	t.Helper()
 	if _, err := exec.LookPath("iperf3"); err != nil {
 		t.Skip("iperf3 is not installed")
@@ -32,7 +32,7 @@ func (l *between) iperf(t *testing.T, v6, back bool, amount ...string) (rate, sl
 	}
 	for range 100 { // until the server listens, and has done with the one before
 		client, out := start(t, l.a.namespace, args...)
-		kill := time.AfterFunc(iperfLimit(), func() { client.Process.Kill() })
+		kill := time.AfterFunc(iperfLimit(t), func() { client.Process.Kill() })
 		err := client.Wait()
 		kill.Stop()
 		var r iperfReport
@@ -59,16 +59,16 @@ func (l *between) iperf(t *testing.T, v6, back bool, amount ...string) (rate, sl
 }
 
 // iperfLimit is how long a run of a second or a few megabytes may take. What stalls
-// makes 0.3 Mbit/s; of those that TestContrast measures some do.
-func iperfLimit() time.Duration {
-	if *contrast > 0 {
+// makes 0.3 Mbit/s; of those that are measured some do.
+func iperfLimit(t testing.TB) time.Duration {
+	if _, measured := t.(*testing.B); measured {
 		return 5 * time.Second
 	}
 	return 25 * time.Second
 }
 
 // start starts iperf3 in a namespace; it ends with the test.
-func start(t *testing.T, n *namespace, args ...string) (*exec.Cmd, *bytes.Buffer) {
+func start(t testing.TB, n *namespace, args ...string) (*exec.Cmd, *bytes.Buffer) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "iperf3", args...)
 	out := new(bytes.Buffer)

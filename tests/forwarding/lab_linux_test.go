@@ -86,7 +86,7 @@ type kernel struct {
 const bridged = true
 
 // newKernel makes a kernel, a or b, and the link to it.
-func newKernel(t *testing.T, which int, w wire, mtu uint32, bridge bool) *kernel {
+func newKernel(t testing.TB, which int, w wire, mtu uint32, bridge bool) *kernel {
 	t.Helper()
 	k := &kernel{namespace: newNamespace(t), device: "kernel0", wire: w, mtu: mtu, fd: -1}
 	if !w.tun {

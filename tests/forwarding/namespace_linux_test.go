@@ -19,11 +19,11 @@ import (
 // concerned.
 type namespace struct {
 	*rtnetlink.Namespace
-	t *testing.T
+	t testing.TB
 }
 
 // newNamespace makes a namespace that ends with the test.
-func newNamespace(t *testing.T) *namespace {
+func newNamespace(t testing.TB) *namespace {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs privilege: root, to make devices in network namespaces")

@@ -22,12 +22,17 @@ type between struct {
 	iperfServer sync.Once
 }
 
-// newRouted joins two kernels by a router; B's way is of that MTU.
+// newRouted joins two kernels by a router, and checks at the end that nothing is left
+// of it; B's way is of that MTU.
 func newRouted(t *testing.T, w wire, mtuB uint32) *between {
 	t.Helper()
-	if *contrast == 0 { // fdbased with many processors leaves some behind
-		leak.Check(t)
-	}
+	leak.Check(t)
+	return route(t, w, mtuB)
+}
+
+// route joins two kernels by a router.
+func route(t testing.TB, w wire, mtuB uint32) *between {
+	t.Helper()
 	l := &between{a: newKernel(t, 1, w, 1500, !bridged), b: newKernel(t, 2, w, mtuB, !bridged)}
 	l.stack = newStack()
 	t.Cleanup(func() {
