@@ -6,6 +6,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/netstack-offload/netstack-offload/bench/result"
 )
@@ -16,8 +17,6 @@ type ask struct {
 	// of over to is the ratio. of has our own series.
 	of, to source
 	wants  []want
-	// elsewhere is the command that measures it, where this one does not.
-	elsewhere string
 	// main puts it into the main picture, under this title, with the kernel in one of
 	// these modes.
 	main    string
@@ -35,6 +34,14 @@ func rateOf(least float64) want     { return want{"rate", rate, least, 0} }
 func cpuOf(most float64) want       { return want{"CPU per GB", cpu, 0, most} }
 func roundTripOf(most float64) want { return want{"round trip, p50", p50, 0, most} }
 func costOf(most float64) want      { return want{"time per packet", metric{name: "ns/packet"}, 0, most} }
+func cpuTimeOf(most float64) want {
+	return want{"CPU per packet", metric{name: "CPU ns/packet"}, 0, most}
+}
+func resentOf(most float64) want { return want{"sent again", sentAgain, 0, most} }
+
+// sentAgain is what the sender sent again, by what arrived. One is added, as a run often
+// has none.
+var sentAgain = metric{of: func(s *result.Sample) float64 { return float64(s.Resent+1) / s.Gbps }}
 
 // source chooses what is on one side of a ratio: series of the comparison or a
 // benchmark.
@@ -85,7 +92,7 @@ func (q *source) values(d *data, m metric) []float64 {
 		if i < 0 {
 			return nil
 		}
-		return d.Benchmarks[i].Values[m.name]
+		return d.Benchmarks[i].Values[strings.ReplaceAll(m.name, " ", "-")]
 	}
 	if s := q.series(d); s != nil {
 		return rounds(s, m)
@@ -147,11 +154,9 @@ func (w *want) asked() string {
 	return fmt.Sprintf("≤ %.3g", w.atMost)
 }
 
-// verdict is "met", "not met", or where to find out.
+// verdict is "met", "not met" or "not measured".
 func (v *verdict) verdict() string {
 	switch {
-	case v.got == nil && v.ask.elsewhere != "":
-		return "measured elsewhere: " + v.ask.elsewhere
 	case v.got == nil:
 		return "not measured"
 	case v.got.Median >= v.want.least && (v.want.atMost == 0 || v.got.Median <= v.want.atMost):
@@ -165,8 +170,9 @@ func (v *verdict) verdict() string {
 func (d *data) askTable() table {
 	t := table{
 		Title: "What was asked, what was got",
-		Text:  "Ratios of the rounds: the median, with the least and the greatest. Peers at the settings that suit them best.",
-		Head:  []string{"what, against what", "of", "asked", "got", ""},
+		Text: "Ratios of the rounds: the median, with the least and the greatest. Peers at the settings that suit them best. " +
+			"Sent again: segments that the sender resent, and one, by what arrived.",
+		Head: []string{"what, against what", "of", "asked", "got", ""},
 	}
 	for _, v := range d.verdicts() {
 		t.Rows = append(t.Rows, []string{v.ask.name, v.want.what, v.want.asked(), spreadText(v.got), v.verdict()})

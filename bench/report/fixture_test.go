@@ -154,6 +154,18 @@ func goTestOutput(round int) string {
 	}
 	bench(400, "ns/segment", "TUNRead/tcp4/segments=43/impl=wireguard-go")
 	bench(300, "ns/segment", "TUNRead/tcp4/segments=43/impl=ours")
+	pkg("bench/compare")
+	bench(4000, "CPU-ns/packet", "Compare/udp/memlink")
+	bench(4080, "CPU-ns/packet", "Compare/udp/endpoint-over-memlink")
+	pkg("tests/wireguard/compare")
+	joined := func(side string, rate, cpu float64) {
+		fmt.Fprintf(&b, "BenchmarkCompare/tunnel/flows=1/%s-2 \t 1 \t %.1f CPU-s/GB \t %.3f Gbit/s\n", side, cpu, rate)
+	}
+	joined("wireguard-go-tun/netstack", 0.8, 20)
+	joined("wgnet", 2.48, 5)
+	pkg("tests/forwarding")
+	bench(50, "Gbit/s", "Router/tcp4/link=veth/impl=rawlink")
+	bench(47, "Gbit/s", "Router/tcp4/link=veth/impl=ours-rawlink")
 	b.WriteString("PASS\n")
 	return b.String()
 }

@@ -74,12 +74,12 @@ var asks = slices.Concat(
 			wants: []want{rateOf(1.3), cpuOf(0.75)},
 		},
 	},
-	eightFlows("receive, AF_PACKET, 1500-byte frames", ours("veth", result.Receive, rawlinkPlain[:1])),
-	eightFlows("receive, TUN", ours("tun", result.Receive, rawlinkPlain[:1])),
-	eightFlows("receive, TUN with vnet header", ours("tun", result.Receive, rawlinkVnet[:1])),
-	eightFlows("send, TUN with vnet header", ours("tun", result.Send, rawlinkVnet[:1])),
-	eightFlows("send, AF_PACKET with vnet header", ours("veth vnet", result.Send, rawlinkVnet[1:])),
-	eightFlows("send, AF_PACKET, 1500-byte frames", ours("veth", result.Send, rawlinkPlain[1:])),
+	eightFlows("receive, AF_PACKET, 1500-byte frames", ours("veth", result.Receive, rawlinkPlain[:1]), peer("veth", result.Receive, gvisorLarge)),
+	eightFlows("receive, TUN", ours("tun", result.Receive, rawlinkPlain[:1]), peer("tun", result.Receive, gvisorLarge)),
+	eightFlows("receive, TUN with vnet header", ours("tun", result.Receive, rawlinkVnet[:1]), peer("tun", result.Receive, gvisorLarge)),
+	eightFlows("send, TUN with vnet header", ours("tun", result.Send, rawlinkVnet[:1]), peer("tun", result.Send, fdbasedFifo)),
+	eightFlows("send, AF_PACKET with vnet header", ours("veth vnet", result.Send, rawlinkVnet[1:]), peer("veth vnet", result.Send, hostGSO)),
+	eightFlows("send, AF_PACKET, 1500-byte frames", ours("veth", result.Send, rawlinkPlain[1:]), peer("veth", result.Send, gvisorGSO)),
 	[]ask{
 		{
 			name: "round trip, AF_PACKET: rawlink / fdbased", wants: []want{roundTripOf(1)},
@@ -109,28 +109,43 @@ var asks = slices.Concat(
 			name: "deciding about 2048 packets of 1024 flows / of one flow", wants: []want{costOf(2)},
 			of: bench("coalesce.Decide/tcp4/roundrobin/flows=1024"), to: bench("coalesce.Decide/tcp4/roundrobin/flows=1"),
 		},
-		{
-			name: "traffic that cannot merge: UDP, ACKs, 1000 flows of a packet: endpoint over memlink / memlink", wants: []want{costOf(1.05)},
-			elsewhere: "go run ./bench/compare -cases udp,acks,mice",
-		},
-		{
-			name: "WireGuard tunnel, one flow: wgnet / wireguard-go's tun/netstack", wants: []want{rateOf(3.3), cpuOf(0.3)},
-			elsewhere: "cd tests/wireguard && go run ./compare -cases tunnel",
-		},
-		{
-			name: "the same, 8 flows", wants: []want{rateOf(2.7)},
-			elsewhere: "cd tests/wireguard && go run ./compare -cases tunnel -flows 8",
-		},
-		{
-			name: "the devices alone: wgnet / wireguard-go's tun/netstack", wants: []want{rateOf(5)},
-			elsewhere: "cd tests/wireguard && go run ./compare -cases device",
-		},
-		{
-			name: "router over plain links: endpoint / without", wants: []want{rateOf(0.95)},
-			elsewhere: "go test ./tests/forwarding -run TestContrast -contrast 9",
-		},
+		noHarm("UDP", "udp"),
+		noHarm("ACKs", "acks"),
+		noHarm("1000 flows of a packet", "mice"),
+		tunnel("WireGuard tunnel, one flow", "tunnel/flows=1", rateOf(3.3), cpuOf(0.3)),
+		tunnel("WireGuard tunnel, 8 flows", "tunnel/flows=8", rateOf(2.7)),
+		tunnel("WireGuard's device alone", "device/flows=1", rateOf(5)),
+		router("IPv4", "tcp4"),
+		router("IPv6", "tcp6"),
 	},
 )
+
+// noHarm asks that traffic which cannot merge costs no more.
+func noHarm(name, traffic string) ask {
+	const sides = "bench/compare.Compare/"
+	return ask{
+		name: "what cannot merge, " + name + ": endpoint over memlink / memlink", wants: []want{cpuTimeOf(1.05)},
+		of: bench(sides + traffic + "/endpoint-over-memlink"), to: bench(sides + traffic + "/memlink"),
+	}
+}
+
+// tunnel asks of two netstacks joined by WireGuard.
+func tunnel(name, joined string, wants ...want) ask {
+	const sides = "tests/wireguard/compare.Compare/"
+	return ask{
+		name: name + ": wgnet / wireguard-go's tun/netstack", wants: wants,
+		of: bench(sides + joined + "/wgnet"), to: bench(sides + joined + "/wireguard-go-tun/netstack"),
+	}
+}
+
+// router asks that a router over plain links keeps its rate.
+func router(name, family string) ask {
+	sides := "tests/forwarding.Router/" + family + "/link=veth/impl="
+	return ask{
+		name: "router, AF_PACKET, " + name + ": endpoint over rawlink / rawlink", wants: []want{rateOf(0.95)},
+		of: bench(sides + "ours-rawlink"), to: bench(sides + "rawlink"),
+	}
+}
 
 // receiving asks thrice: checksums trusted on both sides, as gVisor's GRO needs them;
 // the same against the fastest fdbased, with large buffers, which the main picture
@@ -147,8 +162,12 @@ func receiving(a ask) []ask {
 	return []ask{gro, large, verified}
 }
 
-// eightFlows asks that they are not much slower than one.
-func eightFlows(name string, of source) []ask {
+// eightFlows asks that they are not much slower than one, and no more is sent again than
+// with the peer.
+func eightFlows(name string, of, peer source) []ask {
 	of.checksums = "verified"
-	return []ask{{name: name + ": 8 flows / one flow", of: of.at(8), to: of, wants: []want{rateOf(0.7)}}}
+	return []ask{
+		{name: name + ": 8 flows / one flow", of: of.at(8), to: of, wants: []want{rateOf(0.7)}},
+		{name: name + ": 8 flows / the peer's", of: of.at(8), to: peer.at(8), wants: []want{resentOf(1)}},
+	}
 }

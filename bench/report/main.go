@@ -20,7 +20,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
 type settings struct {
@@ -81,12 +80,6 @@ func run(ctx context.Context, s *settings) error {
 	return d.write(s.out)
 }
 
-// benchmarkRounds and benchmarkTime are for each Go benchmark.
-const (
-	benchmarkRounds = 5
-	benchmarkTime   = 50 * time.Millisecond
-)
-
 // measure runs the comparison, then the benchmarks. What the comparison found is in
 // the directory before the benchmarks begin.
 func measure(ctx context.Context, s *settings) (*data, error) {
@@ -112,11 +105,7 @@ func measure(ctx context.Context, s *settings) (*data, error) {
 		return nil, err
 	}
 	d.Command = strings.TrimSpace("cd bench/report && go run . -o DIR " + shell(s.measure))
-	rounds := benchmarkRounds
-	if s.quick {
-		rounds = 1
-	}
-	return d, d.runBenchmarks(ctx, root, rounds, benchmarkTime)
+	return d, d.runBenchmarks(ctx, root, s.quick)
 }
 
 // repository is where the main module stands.

@@ -130,7 +130,7 @@ func (d *data) benchmarkTables() (out []table) {
 }
 
 // units are those worth a column, in this order.
-var units = []string{"ns/packet", "ns/segment", "packets/run", "packets/delivery", "MB/s", "CPU-s/GB", "p50-ns", "p99-ns", "B/op", "allocs/op"}
+var units = []string{"ns/packet", "ns/segment", "packets/run", "packets/delivery", "MB/s", "Gbit/s", "CPU-s/GB", "CPU-ns/packet", "p50-ns", "p99-ns", "B/op", "allocs/op"}
 
 func benchmarkUnits(b *benchmark) (out []string) {
 	for _, u := range units {

@@ -4,21 +4,26 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 )
 
-// BenchmarkCompare runs each side of each case once: a check that they work. To
-// compare them run the command, which interleaves them.
+// BenchmarkCompare runs each side of each case by itself; an operation is one run. To
+// compare the sides run the command, which interleaves them.
 func BenchmarkCompare(b *testing.B) {
-	s := &settings{duration: 200 * time.Millisecond, flows: 1}
-	for name, join := range joins {
+	for _, c := range []struct {
+		name  string
+		flows int
+	}{{"device", 1}, {"tunnel", 1}, {"tunnel", 8}} {
+		s := &settings{duration: 400 * time.Millisecond, flows: c.flows}
 		for i := range sides {
-			b.Run(name+"/"+strings.ReplaceAll(sides[i].name, " ", "-"), func(b *testing.B) {
+			side := strings.ReplaceAll(strings.ReplaceAll(sides[i].name, ",", ""), " ", "-")
+			b.Run(fmt.Sprintf("%s/flows=%d/%s", c.name, c.flows, side), func(b *testing.B) {
 				var r result
 				for range b.N {
-					if err := r.measure(s, &sides[i], join); err != nil {
+					if err := r.measure(s, &sides[i], joins[c.name]); err != nil {
 						b.Fatal(err)
 					}
 				}
