@@ -18,20 +18,20 @@ import (
 	"github.com/netstack-offload/netstack-offload/tests/packettest"
 )
 
-// A reader that waits is stopped at once; an idle link uses no CPU.
+// aFew is how often a reader of an idle link may look whether there is something:
+// signals interrupt it.
+const aFew = 10
+
+// A reader that waits is stopped; an idle link uses no CPU.
 func TestCloseWhileIdle(t *testing.T) {
 	l, _ := pair(t, rawlink.Config{}, &frames{})
 	leak.Until(t, "the reader to wait", func() bool { return l.Stats().Waits > 0 })
-	before := cpuTime()
+	before := l.Stats().Waits
 	time.Sleep(200 * time.Millisecond)
-	if spent := cpuTime() - before; spent > 50*time.Millisecond {
-		t.Errorf("%v of CPU in 200 ms of nothing", spent)
+	if n := l.Stats().Waits - before; n > aFew {
+		t.Errorf("looked for frames %d times in 200 ms of nothing", n)
 	}
-	start := time.Now()
 	leak.Within(t, "Close", l.Close)
-	if took := time.Since(start); took > time.Second {
-		t.Errorf("Close took %v", took)
-	}
 	leak.Within(t, "Close again", l.Close)
 	leak.Within(t, "Wait", l.Wait)
 	l.Attach(&frames{})

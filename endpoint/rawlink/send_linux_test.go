@@ -222,15 +222,11 @@ func TestSendFull(t *testing.T) {
 			}
 			return n, time.Since(start)
 		}
-		cpu := cpuTime()
-		if n, took := list(); n != 0 || took < 5*time.Millisecond || took > time.Second {
+		if n, took := list(); n != 0 || took < 5*time.Millisecond {
 			t.Errorf("%d packets in %v", n, took)
 		}
 		for range 100 {
 			list()
-		}
-		if spent := cpuTime() - cpu; spent > time.Second {
-			t.Errorf("%v of CPU for waiting", spent)
 		}
 		s := l.Stats()
 		if s.DroppedFull == 0 || s.Sent == 0 || s.Sent+s.DroppedFull != 101*600 {
@@ -289,10 +285,4 @@ func TestSendDetached(t *testing.T) {
 	if n, err := send(l, outgoing(packettest.TCP{}, 0, false)); n != 0 {
 		t.Errorf("%d, %v", n, err)
 	}
-}
-
-func cpuTime() time.Duration {
-	var u unix.Rusage
-	unix.Getrusage(unix.RUSAGE_SELF, &u)
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
