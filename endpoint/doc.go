@@ -48,7 +48,8 @@
 //
 // # Ownership and goroutines
 //
-// Frames are borrowed for the duration of DeliverFrames. PacketBuffers given to
+// Frames are borrowed for the duration of DeliverFrames, but for a Frame.View that it
+// keeps. PacketBuffers given to
 // DeliverNetworkPacket and WritePackets stay the caller's; an Endpoint takes
 // references of its own. Workers start with the first packet that needs one.
 // Attach(nil) tells them to leave and waits for none, because netstack calls it

@@ -37,8 +37,8 @@ type Frame struct {
 	// LinkHdrLen is the length of the link header: 14 for Ethernet, VLAN tag
 	// or not, 0 for bare IP.
 	LinkHdrLen int
-	// PktType says for whom the link took it; zero is this station, or a
-	// group it belongs to.
+	// PktType says for whom it is; zero, tcpip.PacketHost, is this station, or
+	// not known. ARP takes an answer for one only if it has that type.
 	PktType tcpip.PacketType
 	// GSOType and GSOSize describe a super-packet made by the host: its type
 	// and segment size. One of UDP has a GSOSize and GSONone, for want of a

@@ -22,8 +22,9 @@ type Stats struct {
 	// Merged those of Delivered that were merged from several.
 	Received, Delivered, Merged uint64
 	// Alone counts packets that there was nothing at hand to merge with, so
-	// that nobody looked at them. Verdicts counts the others of Received, but
-	// for those dropped, by coalesce.Verdict: it says why they did not merge.
+	// that nobody looked at them. Verdicts counts the others of Received by
+	// coalesce.Verdict, which says why they did not merge, but for those that
+	// were dropped before that: DroppedDetached and DroppedQueueFull.
 	Alone    uint64
 	Verdicts [coalesce.NumVerdicts]uint64
 	// DroppedDetached counts packets that came, or waited, while no stack was

@@ -16,7 +16,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/network/arp"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 
 	"github.com/netstack-offload/netstack-offload/endpoint"
 	"github.com/netstack-offload/netstack-offload/endpoint/rawlink"
@@ -24,10 +29,14 @@ import (
 	"github.com/netstack-offload/netstack-offload/tests/packettest"
 )
 
-// bridge joins links by a stack.BridgeEndpoint until the test ends.
-func bridge(t *testing.T, ports ...stack.LinkEndpoint) {
+// bridge joins links by a stack.BridgeEndpoint, of the NIC that it returns, until the
+// test ends.
+func bridge(t *testing.T, ports ...stack.LinkEndpoint) (*stack.Stack, tcpip.NICID) {
 	t.Helper()
-	s := stack.New(stack.Options{})
+	s := stack.New(stack.Options{
+		NetworkProtocols:   []stack.NetworkProtocolFactory{arp.NewProtocol, ipv4.NewProtocol},
+		TransportProtocols: []stack.TransportProtocolFactory{udp.NewProtocol},
+	})
 	t.Cleanup(func() { leak.Within(t, "Destroy", s.Destroy) })
 	coordinator := tcpip.NICID(len(ports) + 1)
 	if err := s.CreateNIC(coordinator, stack.NewBridgeEndpoint(1514)); err != nil {
@@ -41,6 +50,55 @@ func bridge(t *testing.T, ports ...stack.LinkEndpoint) {
 		if err := s.SetNICCoordinator(id, coordinator); err != nil {
 			t.Fatal(err)
 		}
+	}
+	return s, coordinator
+}
+
+// A bridge that has an address of its own takes the answers to its ARP requests for
+// what they are.
+func TestBridgeNeighbour(t *testing.T) {
+	fd, peer := socketpair(t, unix.SOCK_SEQPACKET)
+	port := open(t, &rawlink.Config{FDs: []int{fd}, Ethernet: true, Promiscuous: true})
+	s, nic := bridge(t, endpoint.New(port, nil))
+	local, remote := tcpip.AddrFrom4([4]byte{192, 0, 2, 1}), tcpip.AddrFrom4([4]byte{192, 0, 2, 2})
+	address := tcpip.ProtocolAddress{
+		Protocol:          header.IPv4ProtocolNumber,
+		AddressWithPrefix: tcpip.AddressWithPrefix{Address: local, PrefixLen: 24},
+	}
+	if err := s.AddProtocolAddress(nic, address, stack.AddressProperties{}); err != nil {
+		t.Fatal(err)
+	}
+	s.SetRouteTable([]tcpip.Route{{Destination: address.AddressWithPrefix.Subnet(), NIC: nic}})
+	c, err := gonet.DialUDP(s, nil, &tcpip.FullAddress{Addr: remote, Port: 9}, header.IPv4ProtocolNumber)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Write([]byte("who are you?")); err != nil {
+		t.Fatal(err)
+	}
+
+	answer := peer.receive() // the request, with sender and target exchanged
+	mac := []byte{2, 0, 0, 0, 0, 7}
+	copy(answer, answer[6:12])
+	copy(answer[6:], mac)
+	a := header.ARP(answer[header.EthernetMinimumSize:])
+	if !a.IsValid() || a.Op() != header.ARPRequest {
+		t.Fatalf("%x came, want an ARP request", answer)
+	}
+	a.SetOp(header.ARPReply)
+	copy(a.HardwareAddressTarget(), a.HardwareAddressSender())
+	copy(a.HardwareAddressSender(), mac)
+	copy(a.ProtocolAddressSender(), remote.AsSlice())
+	copy(a.ProtocolAddressTarget(), local.AsSlice())
+	peer.send(answer)
+
+	if got := peer.receive(); !bytes.HasPrefix(got, mac) || !bytes.HasSuffix(got, []byte("who are you?")) {
+		t.Errorf("%x came, want the datagram", got)
+	}
+	neighbours, tcpErr := s.Neighbors(nic, header.IPv4ProtocolNumber)
+	if tcpErr != nil || len(neighbours) != 1 || neighbours[0].State != stack.Reachable {
+		t.Errorf("%+v, %v: want one that is reachable", neighbours, tcpErr)
 	}
 }
 

@@ -25,7 +25,8 @@ type Config struct {
 
 	// MTU is the largest IP packet in bytes. 0 means 1500. What is to leave
 	// and is larger is split, or dropped and counted. Frames that arrive
-	// larger, and are no super-packets, are dropped and counted.
+	// larger are dropped and counted, but with VnetHdr are taken for
+	// super-packets.
 	MTU uint32
 	// Ethernet says that frames begin with an Ethernet header, otherwise with
 	// the IP header.
@@ -34,8 +35,7 @@ type Config struct {
 	// one. Used with Ethernet only.
 	Address tcpip.LinkAddress
 	// Promiscuous, which a port of a stack.BridgeEndpoint needs, passes up the
-	// frames for other stations too, as tcpip.PacketOtherHost; otherwise they
-	// are dropped and counted. A NIC that is no bridge port looks at the IP
+	// frames for other stations too; otherwise they are dropped and counted. A NIC that is no bridge port looks at the IP
 	// address only, and takes or forwards them as its own. An AF_PACKET socket
 	// has its interface receive them (PACKET_MR_PROMISC); so must any other
 	// device in between. Used with Ethernet only.
@@ -58,7 +58,7 @@ type Config struct {
 	RingBytes int
 
 	// UseRead reads a TUN or TAP by read(2), which costs a fifteenth less CPU than
-	// readv(2) does. Off by default, for sandboxes that allow the system calls
+	// readv(2) does; super-packets still by readv. Off by default, for sandboxes that allow the system calls
 	// of fdbased's data path and no other; OpenTUN and OpenTAP set it.
 	UseRead bool
 

@@ -11,7 +11,8 @@
 //
 // It reads up to 64 frames at once, into memory that it uses again, and hands each
 // batch to the endpoint.Endpoint above it as borrowed frames: a packet on the wire
-// costs no PacketBuffer and no change of goroutine. Without an endpoint it delivers
+// costs no PacketBuffer and no change of goroutine. Super-packets lie in memory that
+// the stack may keep, so that they are not copied. Without an endpoint it delivers
 // one packet at a time. Either way the stack may send 64 KiB TCP packets: they are
 // split, headers and payload by reference, and written many at once where the
 // descriptor is a socket.
@@ -53,7 +54,8 @@
 // # System calls
 //
 // On the way of packets these only, all of which fdbased makes too: readv, writev,
-// recvmmsg, sendmmsg, ppoll. New and the open functions also use fstat, fcntl,
+// recvmmsg, sendmmsg, ppoll. With Config.UseRead, which OpenTUN and OpenTAP set, read
+// comes to them. New and the open functions also use fstat, fcntl,
 // eventfd2, getsockopt, setsockopt and ioctl; Attach uses ioctl (TUNSETOFFLOAD) on
 // a TUN or TAP with virtio_net_hdr and getsockopt (SO_ERROR) on AF_PACKET, and does
 // without if they fail. Config.Promiscuous, if asked for, adds getsockname in New, and

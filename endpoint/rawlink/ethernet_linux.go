@@ -34,6 +34,9 @@ func macOf(b []byte) uint64 {
 	return uint64(binary.BigEndian.Uint16(b))<<32 | uint64(binary.BigEndian.Uint32(b[2:]))
 }
 
+// broadcast is the address of all stations, as macOf has it.
+const broadcast = 1<<48 - 1
+
 // forUs reports whether a frame with that destination is for this station: its
 // own address, or a group's (RFC 9542, section 2.1).
 func (l *Link) forUs(dst []byte) bool {

@@ -73,13 +73,14 @@ type source interface {
 
 func newReader(l *Link, q *queue, s *session) *reader {
 	r := &reader{l: l, q: q, s: s, raw: make([]received, 0, maxBatch), frames: make([]endpoint.Frame, 0, maxBatch)}
+	super := q.vnetLen > 0 && s.target.Load().frames != nil // which may keep them
 	switch {
 	case q.ring != nil:
 		r.src = q.ring
 	case q.socket:
-		r.src = &socketSource{fd: q.fd, super: q.vnetLen > 0}
+		r.src = &socketSource{fd: q.fd, super: super}
 	default:
-		r.src = &deviceSource{fd: q.fd, super: q.vnetLen > 0, useRead: l.cfg.UseRead}
+		r.src = &deviceSource{fd: q.fd, super: super, useRead: l.cfg.UseRead}
 	}
 	return r
 }
@@ -292,13 +293,11 @@ func release(v *buffer.View) {
 // identify sets the network protocol, and reports whether the frame is wanted.
 func (r *reader) identify(f *endpoint.Frame) bool {
 	if r.l.cfg.Ethernet {
-		if !r.l.forUs(f.Data) {
-			if !r.l.cfg.Promiscuous {
-				r.foreign++
-				return false
-			}
-			f.PktType = tcpip.PacketOtherHost
+		if !r.l.forUs(f.Data) && !r.l.cfg.Promiscuous {
+			r.foreign++
+			return false
 		}
+		f.PktType = packetType(f.Data)
 		f.Protocol = header.Ethernet(f.Data).Type()
 		return true
 	}
@@ -314,12 +313,28 @@ func (r *reader) identify(f *endpoint.Frame) bool {
 	return true
 }
 
-// piecesSize is room for the pieces of one super-packet, as they mostly are.
+// packetType tells groups from stations. What a bridge's port takes for other stations
+// it does not call so: the bridge itself may be one of them, passes it on with that
+// label, and ARP takes no answer for one that is for somebody else.
+func packetType(dst []byte) tcpip.PacketType {
+	switch {
+	case dst[0]&1 == 0:
+		return tcpip.PacketHost
+	case macOf(dst) == broadcast:
+		return tcpip.PacketBroadcast
+	default:
+		return tcpip.PacketMulticast
+	}
+}
+
+// piecesSize is room for the pieces of one super-packet, as they mostly are, and for
+// the largest of them.
 const piecesSize = 96 << 10
 
 // divide adds the packets that a super-packet becomes where there is no endpoint
 // that would see to it.
 func (r *reader) divide(f *endpoint.Frame) {
+	defer r.split.Drop()
 	n, err := r.split.Init(&inbound.Packet{
 		Data: f.Data, LinkHdrLen: vlan.NetworkOffset(f.Protocol, f.LinkHdrLen),
 		SegmentSize: int(f.GSOSize),
@@ -344,9 +359,6 @@ func (r *reader) divide(f *endpoint.Frame) {
 		size := r.split.Len(i)
 		if r.used+size > len(r.pieces) {
 			r.flush()
-			if size > len(r.pieces) {
-				r.pieces = make([]byte, size)
-			}
 		}
 		piece := r.pieces[r.used : r.used+size : r.used+size]
 		r.used += size

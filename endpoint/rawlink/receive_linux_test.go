@@ -302,12 +302,13 @@ func TestReceiveTinySegments(t *testing.T) {
 	}
 }
 
-// With Promiscuous, and only then, frames for other stations go up, and say so; the
-// rest is as without.
+// With Promiscuous, and only then, frames for other stations go up; those for groups
+// say so.
 func TestReceivePromiscuous(t *testing.T) {
 	good := datagram("for us")
 	multicast := append([]byte{1, 0, 0x5e, 0, 0, 1}, good[6:]...)
 	foreign := append([]byte{2, 9, 9, 9, 9, 9}, good[6:]...)
+	everybody := append([]byte{255, 255, 255, 255, 255, 255}, good[6:]...)
 	tcp := packettest.TCP{Link: packettest.Link{Ethernet: true}, Payload: make([]byte, 3000), Partial: true}.Frame().Data
 	super := append([]byte{2, 9, 9, 9, 9, 9}, tcp[6:]...)
 	for _, promiscuous := range []bool{false, true} {
@@ -318,13 +319,14 @@ func TestReceivePromiscuous(t *testing.T) {
 				d = &f.packets
 			}
 			l, peer := pair(t, rawlink.Config{VnetHdr: true, Ethernet: true, Address: ours, Promiscuous: promiscuous}, d)
-			peer.send(vnet(good), vnet(foreign), vnet(multicast), vnet(super, 1, 1, 0, 1000, 34, 16), vnet(good))
-			want := []tcpip.PacketType{tcpip.PacketHost, tcpip.PacketHost, tcpip.PacketHost}
-			switch other := tcpip.PacketOtherHost; {
+			peer.send(vnet(good), vnet(foreign), vnet(multicast), vnet(everybody), vnet(super, 1, 1, 0, 1000, 34, 16), vnet(good))
+			host, group := tcpip.PacketHost, tcpip.PacketMulticast
+			want := []tcpip.PacketType{host, group, tcpip.PacketBroadcast, host}
+			switch {
 			case promiscuous && bare:
-				want = []tcpip.PacketType{0, other, 0, other, other, other, 0}
+				want = []tcpip.PacketType{host, host, group, tcpip.PacketBroadcast, host, host, host, host}
 			case promiscuous:
-				want = []tcpip.PacketType{0, other, 0, other, 0}
+				want = []tcpip.PacketType{host, host, group, tcpip.PacketBroadcast, host, host}
 			}
 			for i, got := range f.take(t, len(want)) {
 				if got.PktType != want[i] {

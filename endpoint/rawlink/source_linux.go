@@ -24,7 +24,7 @@ func aligned(n int) int { return (n + align - 1) &^ (align - 1) }
 // they are super-packets it reads them into views that the stack can keep.
 type deviceSource struct {
 	fd      int
-	super   bool // there may be super-packets
+	super   bool // there may be super-packets, and somebody may keep their views
 	useRead bool // read in place of readv, where one buffer is enough
 	arena   []byte
 	iovs    [2]unix.Iovec
@@ -56,13 +56,13 @@ func (s *deviceSource) read(raw []received, size int) ([]received, unix.Errno) {
 		if errno != 0 {
 			return raw, errno
 		}
-		read := received{data: free[:n:n]}
+		got := received{data: free[:n:n]}
 		switch {
 		case n > size:
-			read.data = nil
+			got.data = nil
 		case s.large && n >= viewFrom && n <= viewSize:
 			s.view.CapLength(n)
-			read = received{s.view.AsSlice(), s.view}
+			got = received{s.view.AsSlice(), s.view}
 			s.view = nil
 			inViews += n
 		default:
@@ -71,14 +71,15 @@ func (s *deviceSource) read(raw []received, size int) ([]received, unix.Errno) {
 			}
 			free = free[min(aligned(n), len(free)):]
 		}
-		raw = append(raw, read)
+		raw = append(raw, got)
 		s.large = s.super && n >= viewFrom
 	}
 	return raw, 0
 }
 
 // readOne reads a frame into free or, if it may be expected to be large, into the view
-// and what does not fit there into free, behind room for the rest.
+// and what does not fit there into free, behind room for the rest. A super-packet may
+// be larger than a view.
 func (s *deviceSource) readOne(free []byte) (int, unix.Errno) {
 	if !s.large && s.useRead {
 		return read(s.fd, free)
@@ -93,9 +94,6 @@ func (s *deviceSource) readOne(free []byte) (int, unix.Errno) {
 	}
 	s.iovs[0].Base = &s.view.AsSlice()[0]
 	s.iovs[0].SetLen(viewSize)
-	if len(free) <= viewSize {
-		return readv(s.fd, s.iovs[:1])
-	}
 	s.iovs[1].Base = &free[viewSize]
 	s.iovs[1].SetLen(len(free) - viewSize)
 	return readv(s.fd, s.iovs[:2])
@@ -110,7 +108,7 @@ func (s *deviceSource) close() {
 // into views that the stack can keep, depends on how large the last ones were.
 type socketSource struct {
 	fd    int
-	super bool // there may be super-packets
+	super bool // there may be super-packets, and somebody may keep their views
 	size  int
 	want  int
 	slot  int
@@ -191,19 +189,17 @@ func (s *socketSource) place(i int) {
 }
 
 // point says where message i is read to: its slot or, as far as that holds it, its
-// view.
+// view, which a super-packet may exceed.
 func (s *socketSource) point(i int) {
 	iovs, slot := &s.iovs[i], s.buf[i*s.slot:][:s.size]
 	parts := 1
 	if v := s.views[i]; v != nil {
 		b := v.AsSlice()
 		iovs[0].Base = &b[0]
-		iovs[0].SetLen(min(len(b), s.size))
-		if s.size > len(b) {
-			iovs[1].Base = &slot[len(b)]
-			iovs[1].SetLen(s.size - len(b))
-			parts = 2
-		}
+		iovs[0].SetLen(len(b))
+		iovs[1].Base = &slot[len(b)]
+		iovs[1].SetLen(s.size - len(b))
+		parts = 2
 	} else {
 		iovs[0].Base = &slot[0]
 		iovs[0].SetLen(s.size)

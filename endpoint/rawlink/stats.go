@@ -17,8 +17,8 @@ type Stats struct {
 	// Frames read and dropped: shorter than their headers, larger than the MTU
 	// allows, for another station (unless Config.Promiscuous), neither IPv4 nor
 	// IPv6 (on a link without Ethernet), with a virtio_net_hdr that contradicts
-	// them or makes more packets of them than Linux does, and those that met no
-	// stack.
+	// them or makes more packets of them than Linux does, or, to be split here, a
+	// wrong checksum, and those that met no stack.
 	DroppedRunt, DroppedOversize, DroppedForeign, DroppedNotIP, DroppedVnetHdr, DroppedNoStack uint64
 
 	// Sent counts frames written, SentSuper the super-packets among them,

@@ -11,8 +11,8 @@ import (
 
 // FinishChecksum does in head, a copy of the first bytes of data or all of it, what
 // data's sender left to a device: it puts the checksum of data from start on offset
-// bytes further. A place outside head is left alone: the stack will find the
-// checksum wrong.
+// bytes further. A place outside head is left alone: the checksum stays
+// wrong, for whoever verifies it.
 func FinishChecksum(head, data []byte, start, offset int) {
 	if start+offset+checksum.Size > len(head) {
 		return
