@@ -4,10 +4,16 @@
 package main
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
 )
+
+func TestMain(m *testing.M) {
+	quiet() // a warning in the middle of a benchmark's line makes it unreadable
+	os.Exit(m.Run())
+}
 
 // BenchmarkCompare runs each side of each comparison by itself, for profiles; an
 // operation is one run. To compare the sides, run the command, which interleaves

@@ -17,11 +17,14 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"gvisor.dev/gvisor/pkg/log"
 
 	"github.com/netstack-offload/netstack-offload/bench/profile"
 )
@@ -35,6 +38,7 @@ type settings struct {
 }
 
 func main() {
+	quiet()
 	var s settings
 	flag.IntVar(&s.rounds, "rounds", 7, "rounds, in each of which every side runs once")
 	flag.DurationVar(&s.duration, "duration", time.Second, "length of one run")
@@ -46,6 +50,11 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+// quiet keeps netstack from warning of segments that come while a stack is closed.
+func quiet() {
+	log.SetTarget(log.GoogleEmitter{Writer: &log.Writer{Next: io.Discard}})
 }
 
 // side is one of two to compare. measure runs once and returns its figures in

@@ -24,17 +24,17 @@ type suite struct {
 	dir      string // of the module, from the root of the repository
 	bench    string // as go test -bench takes it
 	time     string // for each, as go test -benchtime takes it
+	times    int    // how often in a round
 	packages []string
 }
 
-// Those of code in a loop take 50 ms each; those of transfers, whose single runs differ
-// much, a second or more.
+// Of benchmarks of a whole transfer an operation is one run; single runs differ much.
 var suites = []suite{
-	{".", "^Benchmark(Decide|Coalesce|Flows|Size|GVisorGRO)$", "50ms", []string{"./coalesce", "./segment"}},
-	{"bench/peers", "^Benchmark(Receive|Transfer|Latency|TUNRead|TUNWrite)$", "50ms", []string{"."}},
-	{".", "^BenchmarkCompare$/^(udp|acks|mice)$", "5x", []string{"./bench/compare"}},
-	{"tests/wireguard", "^BenchmarkCompare$", "3x", []string{"./compare"}},
-	{".", "^BenchmarkRouter$", "1x", []string{"./tests/forwarding"}},
+	{".", "^Benchmark(Decide|Coalesce|Flows|Size|GVisorGRO)$", "50ms", 1, []string{"./coalesce", "./segment"}},
+	{"bench/peers", "^Benchmark(Receive|Transfer|Latency|TUNRead|TUNWrite)$", "50ms", 1, []string{"."}},
+	{".", "^BenchmarkCompare$/^(udp|acks|mice)$", "1x", 5, []string{"./bench/compare"}},
+	{"tests/wireguard", "^BenchmarkCompare$", "1x", 3, []string{"./compare"}},
+	{".", "^BenchmarkRouter$", "1x", 1, []string{"./tests/forwarding"}},
 }
 
 // quickly is how long each benchmark takes at least with -quick.
@@ -85,18 +85,28 @@ func (d *data) runBenchmarks(ctx context.Context, root string, quick bool) error
 		for i := range suites {
 			s := &suites[i]
 			fmt.Fprintf(os.Stderr, "benchmarks: round %d of %d: %s\n", round+1, rounds, s.command(quick))
-			cmd := exec.CommandContext(ctx, "go", s.args(quick)...)
-			cmd.Dir = filepath.Join(root, s.dir)
-			out, err := cmd.CombinedOutput()
-			if err != nil {
-				return fmt.Errorf("report: %s: %w\n%s", s.command(quick), err, tail(out))
+			times := s.times
+			if quick {
+				times = 1
 			}
-			if err := d.addBenchmarks(bytes.NewReader(out)); err != nil {
-				return err
+			for range times {
+				if err := d.runSuite(ctx, root, s, quick); err != nil {
+					return err
+				}
 			}
 		}
 	}
 	return nil
+}
+
+func (d *data) runSuite(ctx context.Context, root string, s *suite, quick bool) error {
+	cmd := exec.CommandContext(ctx, "go", s.args(quick)...)
+	cmd.Dir = filepath.Join(root, s.dir)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("report: %s: %w\n%s", s.command(quick), err, tail(out))
+	}
+	return d.addBenchmarks(bytes.NewReader(out))
 }
 
 // tail is the end of what a command printed.
