@@ -30,13 +30,17 @@ const confinedEnv = "RAWLINK_CONFINED"
 // exitSkip says that the kernel has taken no filter.
 const exitSkip = 77
 
+var plain = &rawlink.OpenOptions{NoVnetHdr: true}
+
 // joints are what is transferred over: two stacks, or a stack and the kernel.
 var joints = map[string]func(*testing.T) *joint{
 	"SEQPACKET":                     func(t *testing.T) *joint { return newJoint(t, unix.SOCK_SEQPACKET, false) },
 	"SEQPACKET with virtio_net_hdr": func(t *testing.T) *joint { return newJoint(t, unix.SOCK_SEQPACKET, true) },
 	"DGRAM":                         func(t *testing.T) *joint { return newJoint(t, unix.SOCK_DGRAM, false) },
-	"TUN":                           func(t *testing.T) *joint { return newTUNJoint(t, nil) },
-	"TUN plain":                     func(t *testing.T) *joint { return newTUNJoint(t, &rawlink.OpenOptions{NoVnetHdr: true}) },
+	"TUN":                           func(t *testing.T) *joint { return newKernelJoint(newTUN(t, false, nil)) },
+	"TUN plain":                     func(t *testing.T) *joint { return newKernelJoint(newTUN(t, false, plain)) },
+	"AF_PACKET":                     func(t *testing.T) *joint { return newKernelJoint(newPacket(t, nil)) },
+	"AF_PACKET ring":                func(t *testing.T) *joint { return newKernelJoint(newPacket(t, plain)) },
 	// Of these the filter is to be felt.
 	"forbidden call": func(t *testing.T) *joint {
 		j := newJoint(t, unix.SOCK_SEQPACKET, false)
@@ -59,7 +63,7 @@ func TestSystemCalls(t *testing.T) {
 	}
 	for name := range joints {
 		t.Run(name, func(t *testing.T) {
-			if strings.HasPrefix(name, "TUN") {
+			if strings.HasPrefix(name, "TUN") || strings.HasPrefix(name, "AF_PACKET") {
 				needsRoot(t)
 			}
 			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestSystemCalls$", "-test.timeout=1m")
@@ -119,12 +123,11 @@ func newJoint(t *testing.T, kind int, vnet bool) *joint {
 	return j
 }
 
-// newTUNJoint joins the kernel and a stack by a TUN.
-func newTUNJoint(t *testing.T, opts *rawlink.OpenOptions) *joint {
-	l := newTUN(t, false, opts)
+// newKernelJoint joins the kernel and a stack.
+func newKernelJoint(l *lab) *joint {
 	l.cfg.UseRead = false // as for descriptors that come from elsewhere
 	link := l.open()
-	kernel, netstack := l.conns(host(t, endpoint.New(link, nil), nil), false, 1)
+	kernel, netstack := l.conns(host(l.t, endpoint.New(link, nil), nil), false, 1)
 	return &joint{links: []*rawlink.Link{link}, fds: l.cfg.FDs, conns: [2]net.Conn{kernel[0], netstack[0]}}
 }
 

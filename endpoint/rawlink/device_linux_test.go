@@ -190,10 +190,10 @@ func TestTransfer(t *testing.T) {
 		{"AF_PACKET", newPacket},
 	} {
 		if k.name == "AF_PACKET" {
-			t.Run("AF_PACKET/ring", func(t *testing.T) {
+			t.Run("AF_PACKET/no ring", func(t *testing.T) {
 				for _, queues := range []int{1, 2} {
 					lab := newPacket(t, &rawlink.OpenOptions{NoVnetHdr: true, Queues: queues})
-					lab.cfg.RingBytes = 1 << 20
+					lab.cfg.RingBytes = 0
 					link := lab.open()
 					h := host(t, endpoint.New(link, nil), nil)
 					for _, v6 := range []bool{false, true} {

@@ -58,8 +58,9 @@
 // comes to them. New and the open functions also use fstat, fcntl,
 // eventfd2, getsockopt, setsockopt and ioctl; Attach uses ioctl (TUNSETOFFLOAD) on
 // a TUN or TAP with virtio_net_hdr and getsockopt (SO_ERROR) on AF_PACKET, and does
-// without if they fail. Config.Promiscuous, if asked for, adds getsockname in New, and
-// Config.RingBytes mmap; that takes recvmmsg away.
+// without if they fail. Config.Promiscuous, if asked for, adds getsockname in New.
+// Config.RingBytes, which OpenPacket sets where there is no virtio_net_hdr, adds mmap
+// in New, and takes recvmmsg away.
 //
 // # When not to use it
 //

@@ -119,8 +119,9 @@ func (c *Config) askMTU() error {
 }
 
 // OpenPacket opens AF_PACKET sockets on an interface, such as a veth. It returns a
-// Config for New with FDs, Name, MTU, Ethernet, VnetHdr and the interface's own
-// address filled in. The descriptors are the caller's until New takes them.
+// Config for New with FDs, Name, MTU, Ethernet, VnetHdr, RingBytes where there is no
+// virtio_net_hdr, and the interface's own address filled in. The descriptors are the
+// caller's until New takes them.
 //
 // The kernel sees the same frames: the interface should have no IP address, or
 // Config.Address another MAC, or else the kernel answers too. Frames with a VLAN
@@ -141,6 +142,9 @@ func OpenPacket(name string, opts *OpenOptions) (*Config, error) {
 		Ethernet: true,
 		Address:  tcpip.LinkAddress(dev.HardwareAddr),
 		VnetHdr:  !o.NoVnetHdr,
+	}
+	if o.NoVnetHdr {
+		cfg.RingBytes = defaultRing
 	}
 	for range o.Queues {
 		// No protocol, so that it receives nothing until it is bound.
