@@ -27,6 +27,9 @@ const (
 // it is full, and the sender is not slowed down.
 const packetBuffer = 16 << 20
 
+// packetRing is the ring's size that rawlink.OpenPacket chooses, in bytes.
+const packetRing = 4 << 20
+
 // A wire is a veth pair, kernelDevice and stackDevice.
 type wire struct{}
 
@@ -107,6 +110,7 @@ type packetSocket struct {
 	fd     int
 	device string
 	mac    tcpip.LinkAddress
+	vnet   bool
 }
 
 func openPacketSocket(device string, mac tcpip.LinkAddress, vnet bool) (*packetSocket, error) {
@@ -115,15 +119,15 @@ func openPacketSocket(device string, mac tcpip.LinkAddress, vnet bool) (*packetS
 	if err != nil {
 		return nil, fmt.Errorf("opening a packet socket: %w", err)
 	}
-	p := &packetSocket{fd, device, mac}
-	if err := p.configure(vnet); err != nil {
+	p := &packetSocket{fd, device, mac, vnet}
+	if err := p.configure(); err != nil {
 		p.close()
 		return nil, fmt.Errorf("packet socket: %w", err)
 	}
 	return p, nil
 }
 
-func (p *packetSocket) configure(vnet bool) error {
+func (p *packetSocket) configure() error {
 	index, err := rtnetlink.Index(p.device)
 	if err != nil {
 		return err
@@ -131,7 +135,7 @@ func (p *packetSocket) configure(vnet bool) error {
 	if err := unix.SetsockoptInt(p.fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1); err != nil {
 		return err
 	}
-	if vnet {
+	if p.vnet {
 		if err := unix.SetsockoptInt(p.fd, unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1); err != nil {
 			return err
 		}
@@ -157,7 +161,11 @@ func (p *packetSocket) options() fdbased.Options {
 
 func (p *packetSocket) config() (*rawlink.Config, error) {
 	fd, err := dup(p.fd)
-	return &rawlink.Config{FDs: []int{fd}, Name: p.device, Ethernet: true, Address: p.mac}, err
+	cfg := &rawlink.Config{FDs: []int{fd}, Name: p.device, Ethernet: true, Address: p.mac}
+	if !p.vnet {
+		cfg.RingBytes = packetRing
+	}
+	return cfg, err
 }
 
 // down takes the wire down, for both ends.

@@ -36,7 +36,7 @@ func (k *Kernel) Listen(ctx context.Context, port uint16) (net.Listener, error) 
 	if err != nil {
 		return nil, fmt.Errorf("transfer: %w", err)
 	}
-	return ln, nil
+	return newKernelListener(ln), nil
 }
 
 // Dial implements Node.
@@ -49,7 +49,7 @@ func (k *Kernel) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) 
 	if err != nil {
 		return nil, fmt.Errorf("transfer: %w", err)
 	}
-	return conn, nil
+	return newKernelConn(conn)
 }
 
 func (k *Kernel) control(_, _ string, c syscall.RawConn) error {

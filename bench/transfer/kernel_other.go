@@ -5,6 +5,13 @@
 
 package transfer
 
-import "errors"
+import (
+	"errors"
+	"net"
+)
 
 func setCongestionControl(uintptr, string) error { return errors.ErrUnsupported }
+
+func newKernelConn(conn net.Conn) (net.Conn, error) { return conn, nil }
+
+func newKernelListener(ln net.Listener) net.Listener { return ln }
