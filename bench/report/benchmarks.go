@@ -37,20 +37,24 @@ var suites = []suite{
 	{".", "^BenchmarkRouter$", "1x", 1, []string{"./tests/forwarding"}},
 }
 
-// quickly is how long each benchmark takes at least with -quick.
-const quickly = "1x"
-
-func (s *suite) args(quick bool) []string {
-	each := s.time
+// suitesFor are the suites as they run: with -quick every benchmark once.
+func suitesFor(quick bool) []suite {
+	run := slices.Clone(suites)
 	if quick {
-		each = quickly
+		for i := range run {
+			run[i].time, run[i].times = "1x", 1
+		}
 	}
-	return append([]string{"test", "-run", "^$", "-bench", s.bench, "-benchtime", each}, s.packages...)
+	return run
+}
+
+func (s *suite) args() []string {
+	return append([]string{"test", "-run", "^$", "-bench", s.bench, "-benchtime", s.time}, s.packages...)
 }
 
 // command is what to type in the root of the repository.
-func (s *suite) command(quick bool) string {
-	cmd := "go " + shell(s.args(quick))
+func (s *suite) command() string {
+	cmd := "go " + shell(s.args())
 	if s.dir != "." {
 		return "cd " + s.dir + " && " + cmd
 	}
@@ -78,19 +82,16 @@ func (d *data) runBenchmarks(ctx context.Context, root string, quick bool) error
 	if quick {
 		rounds = 1
 	}
+	suites := suitesFor(quick)
 	for i := range suites {
-		d.Commands = append(d.Commands, suites[i].command(quick))
+		d.Commands = append(d.Commands, suites[i].command())
 	}
 	for round := range rounds {
 		for i := range suites {
 			s := &suites[i]
-			fmt.Fprintf(os.Stderr, "benchmarks: round %d of %d: %s\n", round+1, rounds, s.command(quick))
-			times := s.times
-			if quick {
-				times = 1
-			}
-			for range times {
-				if err := d.runSuite(ctx, root, s, quick); err != nil {
+			fmt.Fprintf(os.Stderr, "benchmarks: round %d of %d: %s\n", round+1, rounds, s.command())
+			for range s.times {
+				if err := d.runSuite(ctx, root, s); err != nil {
 					return err
 				}
 			}
@@ -99,12 +100,12 @@ func (d *data) runBenchmarks(ctx context.Context, root string, quick bool) error
 	return nil
 }
 
-func (d *data) runSuite(ctx context.Context, root string, s *suite, quick bool) error {
-	cmd := exec.CommandContext(ctx, "go", s.args(quick)...)
+func (d *data) runSuite(ctx context.Context, root string, s *suite) error {
+	cmd := exec.CommandContext(ctx, "go", s.args()...)
 	cmd.Dir = filepath.Join(root, s.dir)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("report: %s: %w\n%s", s.command(quick), err, tail(out))
+		return fmt.Errorf("report: %s: %w\n%s", s.command(), err, tail(out))
 	}
 	return d.addBenchmarks(bytes.NewReader(out))
 }

@@ -250,7 +250,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 // TestBenchmarkCommands: each suite's command is one line for a shell.
 func TestBenchmarkCommands(t *testing.T) {
 	want := "cd bench/peers && go test -run '^$' -bench '" + suites[1].bench + "' -benchtime 50ms ."
-	if got := suites[1].command(false); got != want {
+	if got := suites[1].command(); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }

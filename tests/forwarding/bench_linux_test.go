@@ -4,27 +4,24 @@
 package forwarding
 
 import (
-	"syscall"
 	"testing"
-	"time"
+
+	"github.com/netstack-offload/netstack-offload/bench/transfer"
 )
 
 // measured are the links that a router is measured over, those that may be compared
 // side by side.
-var measured = []struct {
-	name string
-	wire
-}{
-	{"link=veth/impl=rawlink", wire{bare: true}},
-	{"link=veth/impl=ours-rawlink", wire{}},
-	{"link=veth/impl=fdbased", wire{fdbased: true, bare: true}},
-	{"link=veth/impl=ours-fdbased", wire{fdbased: true}},
-	{"link=veth/impl=gvisor-gro/sum=verified", wire{fdbased: true, bare: true, gro: true}},
-	{"link=veth/impl=gvisor-gro/sum=trusted", wire{fdbased: true, bare: true, gro: true, trust: true}},
-	{"link=veth-vnet/impl=fdbased", wire{fdbased: true, bare: true, vnet: true, tso: true, trust: true}},
-	{"link=veth-vnet/impl=ours-rawlink", wire{vnet: true, tso: true}},
-	{"link=tun-vnet/impl=gvisor-gro/sum=trusted", wire{tun: true, vnet: true, fdbased: true, bare: true, gro: true, tso: true, trust: true}},
-	{"link=tun-vnet/impl=ours-rawlink", wire{tun: true, vnet: true, tso: true}},
+var measured = []wire{
+	{name: "link=veth/impl=rawlink", bare: true},
+	{name: "link=veth/impl=ours-rawlink"},
+	{name: "link=veth/impl=fdbased", fdbased: true, bare: true},
+	{name: "link=veth/impl=ours-fdbased", fdbased: true},
+	{name: "link=veth/impl=gvisor-gro/sum=verified", fdbased: true, bare: true, gro: true},
+	{name: "link=veth/impl=gvisor-gro/sum=trusted", fdbased: true, bare: true, gro: true, trust: true},
+	{name: "link=veth-vnet/impl=fdbased", fdbased: true, bare: true, vnet: true, tso: true, trust: true},
+	{name: "link=veth-vnet/impl=ours-rawlink", vnet: true, tso: true},
+	{name: "link=tun-vnet/impl=gvisor-gro/sum=trusted", tun: true, vnet: true, fdbased: true, bare: true, gro: true, tso: true, trust: true},
+	{name: "link=tun-vnet/impl=ours-rawlink", tun: true, vnet: true, tso: true},
 }
 
 // BenchmarkRouter is iperf3, one flow for a second, between two kernels through a
@@ -35,26 +32,19 @@ func BenchmarkRouter(b *testing.B) {
 	for _, family := range []string{"tcp4", "tcp6"} {
 		for _, m := range measured {
 			b.Run(family+"/"+m.name, func(b *testing.B) {
-				l := route(b, m.wire, 1500)
+				l := route(b, m, 1500)
 				var rate float64 // Gbit/s, of all runs
-				before := processTime()
+				before, _ := transfer.CPUTime()
 				for range b.N {
 					mbps, _ := l.iperf(b, family == "tcp6", false, "-t", "1")
 					rate += mbps / 1e3
 				}
 				b.ReportMetric(0, "ns/op")
 				b.ReportMetric(rate/float64(b.N), "Gbit/s")
-				if rate > 0 {
-					b.ReportMetric((processTime()-before).Seconds()/(rate/8), "CPU-s/GB")
+				if after, ok := transfer.CPUTime(); ok && rate > 0 {
+					b.ReportMetric((after-before).Seconds()/(rate/8), "CPU-s/GB")
 				}
 			})
 		}
 	}
-}
-
-// processTime is the CPU time that this process has taken.
-func processTime() time.Duration {
-	var r syscall.Rusage
-	syscall.Getrusage(syscall.RUSAGE_SELF, &r)
-	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
