@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -42,7 +43,8 @@ type reader struct {
 	poll   [2]unix.PollFd
 	src    source
 	raw    []received
-	yields bool           // others run before the next read
+	stay   int            // batches without a yield, because of the last one
+	stays  int            // those of them that are left
 	frame  endpoint.Frame // being looked at
 	frames []endpoint.Frame
 	split  inbound.Splitter
@@ -66,8 +68,7 @@ type received struct {
 // reused by the next read, or into views that are not.
 type source interface {
 	// read appends to raw. size is the largest frame to be expected, in bytes.
-	// The error is EAGAIN if there is nothing more for now; another, of a frame that
-	// is not the first, the next read may return again.
+	// The error is of the first frame only, EAGAIN if there is none.
 	read(raw []received, size int) ([]received, unix.Errno)
 	// close ends the reading.
 	close()
@@ -88,13 +89,6 @@ func newReader(l *Link, q *queue, s *session) *reader {
 }
 
 // run is the reader's goroutine.
-//
-// What it delivers wakes goroutines of the stack and its users, which are next on this
-// processor if the reader leaves it, and find the packets in its cache. Where nothing
-// is left to read, it does: blocking would keep the processor from them until the
-// runtime takes it away, which doubles the time of a round trip. It also does where
-// reading is cheap, and their work the larger part: a transfer is a fifth faster so.
-// Where every packet costs a system call it is the reader who must not wait.
 func (r *reader) run() {
 	defer r.l.readers.Done()
 	defer r.l.left(r.s)
@@ -104,11 +98,51 @@ func (r *reader) run() {
 		defer ring.owner.Unlock()
 	}
 	for r.next() {
+		cheap := r.cheap()
 		r.deliver()
-		if r.yields {
-			runtime.Gosched()
+		if cheap {
+			r.yield()
 		}
 	}
+}
+
+// cheap reports whether the batch did not cost a system call for each packet: it comes
+// from a ring, or is of super-packets.
+func (r *reader) cheap() bool {
+	n := len(r.raw)
+	return r.q.ring != nil || n > 0 && r.raw[n-1].view != nil
+}
+
+const (
+	// longYield is more than the stack needs for a batch, and less than the 10 ms
+	// that the runtime gives a goroutine that does not stop by itself.
+	longYield = time.Millisecond
+	// minStay and maxStay are for how many batches there is no other.
+	minStay = 64
+	maxStay = 8192
+)
+
+// yield lets those run whom a delivery has woken: the stack and its users. Where reading
+// is cheap their work is the larger part, and finds the packets in this processor's
+// cache; a transfer is up to a fifth faster. Where every packet costs a system call it
+// is the reader who must not wait.
+//
+// If it takes long to come back, there are others who compute and wait for nothing, and
+// who yields to them waits for them all: then the reader stays for some batches, the
+// more the oftener that happens.
+func (r *reader) yield() {
+	if r.stays > 0 {
+		r.stays--
+		return
+	}
+	before := time.Now()
+	runtime.Gosched()
+	if time.Since(before) < longYield {
+		r.stay = 0
+		return
+	}
+	r.stay = min(max(2*r.stay, minStay), maxStay)
+	r.stays = r.stay
 }
 
 // next waits for frames and reads a batch. It returns false when the session is
@@ -122,7 +156,6 @@ func (r *reader) next() bool {
 		r.raw, errno = r.src.read(r.raw[:0], r.frameSize())
 		switch {
 		case len(r.raw) > 0:
-			r.yields = errno == unix.EAGAIN || r.q.ring != nil || r.raw[len(r.raw)-1].view != nil
 			if r.q.seq && empty(r.raw[len(r.raw)-1].data) && r.q.hungUp() {
 				r.trim()
 				r.stop(io.EOF)
@@ -135,6 +168,10 @@ func (r *reader) next() bool {
 			r.stop(unix.EBADFD)
 		case errno == unix.EAGAIN:
 			r.l.count.waits.Add(1)
+			// What was delivered has woken goroutines, which wait for this one's
+			// processor: a blocking call keeps it from them until the runtime
+			// takes it away, which doubles the time of a round trip.
+			runtime.Gosched()
 			hangup = r.await()
 		default:
 			r.stop(errno)

@@ -74,7 +74,7 @@ func (s *ringSource) read(raw []received, size int) ([]received, unix.Errno) {
 	for len(raw) < min(maxBatch, s.count) {
 		hdr := s.header(s.next)
 		if atomic.LoadUint32(&hdr.Status)&unix.TP_STATUS_USER == 0 {
-			return raw, unix.EAGAIN
+			break
 		}
 		place := s.mem[s.next*s.slot : (s.next+1)*s.slot]
 		n := min(int(hdr.Snaplen), len(place)-int(hdr.Mac))
@@ -85,6 +85,9 @@ func (s *ringSource) read(raw []received, size int) ([]received, unix.Errno) {
 		raw = append(raw, received{data: frame})
 		s.next = (s.next + 1) % s.count
 		s.held++
+	}
+	if len(raw) == 0 {
+		return raw, unix.EAGAIN
 	}
 	return raw, 0
 }
