@@ -27,8 +27,8 @@ const (
 // it is full, and the sender is not slowed down.
 const packetBuffer = 16 << 20
 
-// packetRing is the ring's size that rawlink.OpenPacket chooses, in bytes.
-const packetRing = 4 << 20
+// packetRing is as much for a ring: the kernel doubles what a socket is given.
+const packetRing = 2 * packetBuffer
 
 // A wire is a veth pair, kernelDevice and stackDevice.
 type wire struct{}

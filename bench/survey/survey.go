@@ -248,7 +248,7 @@ var methods = []string{
 	"machine: CPU seconds of the whole machine per GB, from /proc/stat, in steps of 10 ms, other users of the machine included",
 	"wire packets per delivery: payload in packets of the MTU, over the packets that netstack was given",
 	"Gbit/s: of what arrived within the time of a run, whatever was still on its way then",
-	"netstack's sockets have buffers of 4 MiB, each of 64 has 1 MiB",
+	"netstack's sockets have buffers of 4 MiB, each of 64 has 1 MiB; packet sockets have 16 MiB, which the kernel doubles, or a ring of 32",
 	"resent: TCP segments that the sender sent again",
 	"vnet header, host GSO, all offloads: super-packets of up to 64 KiB pass the link whole",
 	"gVisor's own at its best: its GRO merges Ethernet frames only where checksums are trusted, and over a TUN next to nothing arrives unless they are; fdbased has no GSO on a TUN (fifo batches); large buffers are fdbased.BufConfig {2048, 65536}",
