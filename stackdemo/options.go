@@ -41,7 +41,7 @@ func parse(args []string, help io.Writer) (*options, error) {
 	o := &options{}
 	f := flag.NewFlagSet("stackdemo", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
-	f.StringVar(&o.Link, "link", linkAuto, "`what` the data crosses: tun (IP packets, one a system call), veth\n(Ethernet frames over AF_PACKET, up to 8 a system call), memory, or auto:\na TUN where there can be one")
+	f.StringVar(&o.Link, "link", linkAuto, "`what` the data crosses: tun (IP packets, one a system call), veth\n(Ethernet frames over AF_PACKET, many a system call), memory, or auto:\na TUN where there can be one")
 	f.StringVar(&o.Run, "run", "", "run only the modes whose name in the progress messages matches this `regexp`")
 	f.IntVar(&o.Flows, "flows", 1, "`number` of TCP connections side by side")
 	f.DurationVar(&o.Duration, "duration", 1500*time.Millisecond, "`time` of one run")

@@ -6,6 +6,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -76,7 +77,7 @@ func shell(args []string) string {
 const benchmarkRounds = 5
 
 // runBenchmarks runs every suite once a round, so that a drifting machine drifts for
-// all of them.
+// all of them. Where one fails, that run is left out and noted, and the others go on.
 func (d *data) runBenchmarks(ctx context.Context, root string, quick bool) error {
 	rounds := benchmarkRounds
 	if quick {
@@ -86,18 +87,24 @@ func (d *data) runBenchmarks(ctx context.Context, root string, quick bool) error
 	for i := range suites {
 		d.Commands = append(d.Commands, suites[i].command())
 	}
+	var failed []error
 	for round := range rounds {
 		for i := range suites {
 			s := &suites[i]
 			fmt.Fprintf(os.Stderr, "benchmarks: round %d of %d: %s\n", round+1, rounds, s.command())
 			for range s.times {
-				if err := d.runSuite(ctx, root, s); err != nil {
-					return err
+				err := d.runSuite(ctx, root, s)
+				if ctx.Err() != nil {
+					return errors.Join(append(failed, ctx.Err())...)
+				}
+				if err != nil {
+					failed = append(failed, err)
+					d.Notes = append(d.Notes, fmt.Sprintf("failed in round %d: %s", round+1, s.command()))
 				}
 			}
 		}
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
 func (d *data) runSuite(ctx context.Context, root string, s *suite) error {
@@ -105,13 +112,20 @@ func (d *data) runSuite(ctx context.Context, root string, s *suite) error {
 	cmd.Dir = filepath.Join(root, s.dir)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("report: %s: %w\n%s", s.command(), err, tail(out))
+		return fmt.Errorf("report: %s: %w\n%s", s.command(), err, failure(out))
 	}
 	return d.addBenchmarks(bytes.NewReader(out))
 }
 
-// tail is the end of what a command printed.
-func tail(out []byte) []byte { return out[max(0, len(out)-2000):] }
+// failure is what go test says of the first benchmark that failed, or, where none did,
+// the end of what it printed.
+func failure(out []byte) []byte {
+	const much = 2000
+	if i := bytes.Index(out, []byte("--- FAIL")); i >= 0 {
+		return out[i:min(len(out), i+much)]
+	}
+	return out[max(0, len(out)-much):]
+}
 
 // addBenchmarks adds a round of results from the output of go test.
 func (d *data) addBenchmarks(r io.Reader) error {

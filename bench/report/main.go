@@ -74,14 +74,15 @@ func run(ctx context.Context, s *settings) error {
 		return d.write(s.out)
 	}
 	d, err := measure(ctx, s)
-	if err != nil {
+	if d == nil {
 		return err
 	}
-	return d.write(s.out)
+	return errors.Join(err, d.write(s.out))
 }
 
 // measure runs the comparison, then the benchmarks. What the comparison found is in
-// the directory before the benchmarks begin.
+// the directory before the benchmarks begin. If one of these fails there are data all the
+// same, and an error.
 func measure(ctx context.Context, s *settings) (*data, error) {
 	root, err := repository(ctx)
 	if err != nil {
