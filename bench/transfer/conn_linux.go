@@ -83,17 +83,3 @@ func do(call, fd uintptr, b []byte) (int, error) {
 		}
 	}
 }
-
-// kernelListener is of kernelConns.
-type kernelListener struct{ net.Listener }
-
-func newKernelListener(ln net.Listener) net.Listener { return kernelListener{ln} }
-
-// Accept implements net.Listener.
-func (l kernelListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return newKernelConn(conn)
-}

@@ -36,7 +36,7 @@ func (k *Kernel) Listen(ctx context.Context, port uint16) (net.Listener, error) 
 	if err != nil {
 		return nil, fmt.Errorf("transfer: %w", err)
 	}
-	return newKernelListener(ln), nil
+	return kernelListener{ln}, nil
 }
 
 // Dial implements Node.
@@ -48,6 +48,18 @@ func (k *Kernel) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) 
 	conn, err := d.DialContext(ctx, "tcp", to.String())
 	if err != nil {
 		return nil, fmt.Errorf("transfer: %w", err)
+	}
+	return newKernelConn(conn)
+}
+
+// kernelListener accepts what newKernelConn makes of connections.
+type kernelListener struct{ net.Listener }
+
+// Accept implements net.Listener.
+func (l kernelListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
 	}
 	return newKernelConn(conn)
 }

@@ -13,5 +13,3 @@ import (
 func setCongestionControl(uintptr, string) error { return errors.ErrUnsupported }
 
 func newKernelConn(conn net.Conn) (net.Conn, error) { return conn, nil }
-
-func newKernelListener(ln net.Listener) net.Listener { return ln }
