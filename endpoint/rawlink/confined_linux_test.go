@@ -30,17 +30,12 @@ const confinedEnv = "RAWLINK_CONFINED"
 // exitSkip says that the kernel has taken no filter.
 const exitSkip = 77
 
-var plain = &rawlink.OpenOptions{NoVnetHdr: true}
-
-// joints are what is transferred over: two stacks, or a stack and the kernel.
+// joints are what is transferred over: two stacks, or a stack and the kernel, which is
+// joined to it by any of devices.
 var joints = map[string]func(*testing.T) *joint{
 	"SEQPACKET":                     func(t *testing.T) *joint { return newJoint(t, unix.SOCK_SEQPACKET, false) },
 	"SEQPACKET with virtio_net_hdr": func(t *testing.T) *joint { return newJoint(t, unix.SOCK_SEQPACKET, true) },
 	"DGRAM":                         func(t *testing.T) *joint { return newJoint(t, unix.SOCK_DGRAM, false) },
-	"TUN":                           func(t *testing.T) *joint { return newKernelJoint(newTUN(t, false, nil)) },
-	"TUN plain":                     func(t *testing.T) *joint { return newKernelJoint(newTUN(t, false, plain)) },
-	"AF_PACKET":                     func(t *testing.T) *joint { return newKernelJoint(newPacket(t, nil)) },
-	"AF_PACKET ring":                func(t *testing.T) *joint { return newKernelJoint(newPacket(t, plain)) },
 	// Of these the filter is to be felt.
 	"forbidden call": func(t *testing.T) *joint {
 		j := newJoint(t, unix.SOCK_SEQPACKET, false)
@@ -54,6 +49,12 @@ var joints = map[string]func(*testing.T) *joint{
 	},
 }
 
+func init() {
+	for name, open := range devices {
+		joints[name] = func(t *testing.T) *joint { return newKernelJoint(open(t)) }
+	}
+}
+
 // Under a filter that lets pass what the Go runtime needs and the system calls that
 // package rawlink documents, and nothing else, it moves data both ways, waits for
 // what comes and for room, and stops.
@@ -63,7 +64,7 @@ func TestSystemCalls(t *testing.T) {
 	}
 	for name := range joints {
 		t.Run(name, func(t *testing.T) {
-			if strings.HasPrefix(name, "TUN") || strings.HasPrefix(name, "AF_PACKET") {
+			if devices[name] != nil {
 				needsRoot(t)
 			}
 			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestSystemCalls$", "-test.timeout=1m")
